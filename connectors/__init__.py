@@ -1,0 +1,1 @@
+"""One trading vocabulary for every platform: callers know this package, platforms register with it."""
