@@ -1,0 +1,23 @@
+"""The tables. Only ``ctrader_app.ledger`` writes to them (and the admin, where a person decides)."""
+
+from ctrader_app.models.access import ApiToken, SocketTicket
+from ctrader_app.models.account import TradingAccount, TradingControl
+from ctrader_app.models.book import Deal, Order, Position
+from ctrader_app.models.operation import Operation, OperationTransition
+from ctrader_app.models.stream import DeadLetter, ProcessedEvent, ReconciliationRun, SubscriptionLease
+
+__all__ = [
+    "ApiToken",
+    "DeadLetter",
+    "Deal",
+    "Operation",
+    "OperationTransition",
+    "Order",
+    "Position",
+    "ProcessedEvent",
+    "ReconciliationRun",
+    "SocketTicket",
+    "SubscriptionLease",
+    "TradingAccount",
+    "TradingControl",
+]
