@@ -4,7 +4,7 @@ from ctrader_app.models.access import ApiToken, SocketTicket
 from ctrader_app.models.account import TradingAccount, TradingControl
 from ctrader_app.models.book import Deal, Order, Position
 from ctrader_app.models.operation import Operation, OperationTransition
-from ctrader_app.models.stream import DeadLetter, ProcessedEvent, ReconciliationRun, SubscriptionLease
+from ctrader_app.models.stream import DeadLetter, ProcessedEvent, ReconciliationRun, StreamWorker, SubscriptionLease
 
 __all__ = [
     "ApiToken",
@@ -17,6 +17,7 @@ __all__ = [
     "ProcessedEvent",
     "ReconciliationRun",
     "SocketTicket",
+    "StreamWorker",
     "SubscriptionLease",
     "TradingAccount",
     "TradingControl",

@@ -85,6 +85,19 @@ class ReconciliationRun(models.Model):
         return f"{self.state} {self.requested_at:%Y-%m-%d %H:%M:%S}"
 
 
+class StreamWorker(models.Model):
+    """A stream worker's sign of life, written every few seconds; how other processes know that prices flow."""
+
+    name = models.CharField(primary_key=True, max_length=120, help_text="host:pid")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    last_event_at = models.DateTimeField(null=True, blank=True)
+    counters = models.JSONField(default=dict, blank=True, help_text="Since its start: received, relayed, and so on.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class SubscriptionLease(models.Model):
     """One holder's interest in one stream, until it expires. Empty ``timeframe``: ticks."""
 
