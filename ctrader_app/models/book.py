@@ -28,13 +28,21 @@ class Position(models.Model):
     is_open = models.BooleanField(default=True)
     close_time = models.DateTimeField(null=True, blank=True)
     close_price = AmountField(null=True, blank=True)
+    is_settled = models.BooleanField(
+        default=False, help_text="Closed, and its deals and final figures were read from the venue."
+    )
     observed_at = models.DateTimeField(help_text="When the newest statement used for this row was asked for or made.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["account", "position_id"], name="one_row_per_position"),
         ]
-        indexes = [models.Index(fields=["account"], condition=models.Q(is_open=True), name="open_positions")]
+        indexes = [
+            models.Index(fields=["account"], condition=models.Q(is_open=True), name="open_positions"),
+            models.Index(
+                fields=["account"], condition=models.Q(is_open=False, is_settled=False), name="unsettled_positions"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.direction} {self.volume.normalize():f} {self.symbol} #{self.position_id}"
