@@ -1,0 +1,126 @@
+"""What an event alone books: a closure, and the account's figures."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from ctrader_app.domain.diff import ClosureFact
+from ctrader_app.domain.facts import AccountFigures, Direction
+from ctrader_app.ledger import books, signals
+from ctrader_app.models import Position, TradingAccount
+
+pytestmark = pytest.mark.django_db
+
+CLOSED_AT = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
+
+
+def closure(**changes: object) -> ClosureFact:
+    values: dict[str, object] = {
+        "position_id": "77",
+        "symbol": "EURUSD",
+        "direction": Direction.BUY,
+        "volume_lots": Decimal("0.10"),
+        "open_price": Decimal("1.10000"),
+        "open_time": CLOSED_AT - timedelta(hours=1),
+        "close_time": CLOSED_AT,
+        "close_price": Decimal("1.10100"),
+        "profit": Decimal("10.00"),
+        "commission": Decimal("-0.70"),
+        "swap": Decimal("0"),
+    }
+    return ClosureFact(**(values | changes))  # type: ignore[arg-type]
+
+
+def open_row(account: TradingAccount, **changes: object) -> Position:
+    values: dict[str, object] = {
+        "position_id": "77",
+        "symbol": "EURUSD",
+        "direction": "BUY",
+        "volume": Decimal("0.10"),
+        "open_price": Decimal("1.10000"),
+        "profit": Decimal("9.50"),
+        "swap": Decimal("-0.20"),
+        "observed_at": CLOSED_AT - timedelta(minutes=1),
+        "client_order_id": "cid-1",
+    }
+    return Position.objects.create(account=account, **(values | changes))
+
+
+def figures(balance: str) -> AccountFigures:
+    return AccountFigures(
+        balance=Decimal(balance),
+        equity=Decimal("1001.50"),
+        margin=Decimal("110"),
+        free_margin=Decimal("891.50"),
+        margin_level=Decimal("910.45"),
+        currency="EUR",
+    )
+
+
+class TestNoteClosed:
+    def test_closes_a_known_position(self, account: TradingAccount) -> None:
+        open_row(account)
+        assert books.note_closed(account, closure(), CLOSED_AT)
+        row = Position.objects.get()
+        assert (row.is_open, row.volume, row.is_settled) == (False, Decimal(0), False)
+        assert (row.close_time, row.close_price) == (CLOSED_AT, Decimal("1.10100"))
+        assert (row.profit, row.commission, row.client_order_id) == (Decimal(10), Decimal("-0.70"), "cid-1")
+
+    def test_creates_the_row_of_an_unknown_position(self, account: TradingAccount) -> None:
+        assert books.note_closed(account, closure(), CLOSED_AT)
+        row = Position.objects.get()
+        assert (row.symbol, row.direction, row.is_open, row.open_price) == ("EURUSD", "BUY", False, Decimal("1.1"))
+
+    def test_keeps_what_the_announcement_leaves_out(self, account: TradingAccount) -> None:
+        open_row(account)
+        books.note_closed(account, closure(close_time=None, close_price=None, profit=None, swap=None), CLOSED_AT)
+        row = Position.objects.get()
+        assert (row.close_time, row.close_price) == (CLOSED_AT, None)
+        assert (row.profit, row.swap) == (Decimal("9.50"), Decimal("-0.20"))
+
+    def test_a_second_announcement_changes_nothing(self, account: TradingAccount) -> None:
+        books.note_closed(account, closure(), CLOSED_AT)
+        before = Position.objects.values().get()
+        assert not books.note_closed(account, closure(profit=Decimal(99)), CLOSED_AT + timedelta(seconds=1))
+        assert Position.objects.values().get() == before
+
+    def test_outranks_every_snapshot_asked_for_before_it_was_booked(self, account: TradingAccount) -> None:
+        asked_at = timezone.now()
+        books.note_closed(account, closure(), CLOSED_AT)
+        assert Position.objects.get().observed_at >= asked_at
+
+    def test_tells_the_host_once_after_the_commit(
+        self, account: TradingAccount, django_capture_on_commit_callbacks: object
+    ) -> None:
+        heard: list[Position] = []
+
+        def listen(position: Position, **_kwargs: object) -> None:
+            heard.append(position)
+
+        signals.position_closed.connect(listen)
+        try:
+            with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+                books.note_closed(account, closure(), CLOSED_AT)
+                books.note_closed(account, closure(), CLOSED_AT)
+                assert heard == []
+        finally:
+            signals.position_closed.disconnect(listen)
+        assert [position.position_id for position in heard] == ["77"]
+
+
+class TestNoteFigures:
+    def test_keeps_the_newest(self, account: TradingAccount) -> None:
+        assert books.note_figures(account, figures("1000"), CLOSED_AT)
+        assert books.note_figures(account, figures("1100"), CLOSED_AT + timedelta(seconds=1))
+        assert not books.note_figures(account, figures("1050"), CLOSED_AT)
+        account.refresh_from_db()
+        assert (account.balance, account.currency) == (Decimal(1100), "EUR")
+        assert account.figures_at == CLOSED_AT + timedelta(seconds=1)
+
+    def test_a_statement_from_the_future_does_not_lock_out_the_present(self, account: TradingAccount) -> None:
+        assert books.note_figures(account, figures("1000"), timezone.now() + timedelta(days=365))
+        assert books.note_figures(account, figures("1001"), timezone.now())
+        account.refresh_from_db()
+        assert account.balance == Decimal(1001)
