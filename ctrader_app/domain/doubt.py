@@ -1,0 +1,154 @@
+"""What a reading of the venue proves about a write whose answer was lost.
+
+Orders are found by their client order id (or a label or comment that carries it). Close and modify are target
+states, "leave V1 of V0" and "these two levels": reading the position settles them. Anything that the reading does
+not prove is Inconclusive, and a person may have to look; nothing here depends on how old the doubt is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ctrader_app.domain.facts import (
+    Cancelled,
+    CancelStatus,
+    Closed,
+    OpenBook,
+    Placed,
+    PlaceStatus,
+    PositionFact,
+    Protected,
+    SyncFact,
+    WriteAnswer,
+)
+
+ABSENCES_NEEDED = 2
+"""How often an effect must be authoritatively absent before the write counts as without effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The effect is there."""
+
+    answer: WriteAnswer
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuted:
+    """The intent cannot have its effect, and did not."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A complete reading shows the state from before the write."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inconclusive:
+    """The reading proves nothing."""
+
+    reason: str
+
+
+Reading = Happened | Refuted | Absent | Inconclusive
+
+
+def read_place(client_order_id: str, book: OpenBook) -> Reading:
+    """Look for an order's traces. Absence from the open book proves nothing: it may have opened and closed."""
+    for position in book.positions:
+        if client_order_id in (position.client_order_id, position.label, position.comment):
+            placed = Placed(
+                # The row names the position, not the order that opened it.
+                order_id="",
+                status=PlaceStatus.FILLED,
+                volume_lots=position.volume_lots,
+                client_order_id=client_order_id,
+                position_id=position.position_id,
+                price=position.open_price,
+            )
+            return Happened(placed, f"position {position.position_id} carries {client_order_id}")
+    for order in book.orders or ():
+        if client_order_id in (order.client_order_id, order.label):
+            placed = Placed(
+                order_id=order.order_id,
+                status=PlaceStatus.PENDING,
+                volume_lots=order.volume_lots,
+                client_order_id=client_order_id,
+                price=order.price,
+            )
+            return Happened(placed, f"working order {order.order_id} carries {client_order_id}")
+    return Inconclusive("neither a position nor a working order carries the client order id")
+
+
+def position_of(book: OpenBook, position_id: str) -> PositionFact | None:
+    """The position in the book, if it is open."""
+    return next((row for row in book.positions if row.position_id == position_id), None)
+
+
+def read_close(
+    position_id: str, volume_before: Decimal, volume_lots: Decimal, book: OpenBook, sync: SyncFact | None
+) -> Reading:
+    """Compare what is left with "leave V1 of V0". ``sync`` is the position's history, read when it is not open."""
+    target = volume_before - volume_lots
+    position = position_of(book, position_id)
+    left = position.volume_lots if position is not None else Decimal(0)
+    if position is None and (sync is None or not sync.is_closed):
+        return Inconclusive("the position is not listed, and its history does not say that it is closed")
+    if left == target:
+        deal = _closing_deal(sync)
+        answer = Closed(
+            order_id=deal[0], deal_id=deal[1], close_price=deal[2], closed_lots=volume_lots, remaining_lots=left
+        )
+        return Happened(answer, f"{left.normalize():f} lots are left, as intended")
+    if left == volume_before:
+        return Absent(f"all {left.normalize():f} lots are still open")
+    return Inconclusive(f"{left.normalize():f} lots are left, neither what was nor what was intended")
+
+
+def _closing_deal(sync: SyncFact | None) -> tuple[str, str, Decimal | None]:
+    exits = [deal for deal in sync.deals if not deal.is_entry] if sync is not None else []
+    if not exits:
+        return "", "", None
+    last = max(exits, key=lambda deal: deal.time_ms)
+    return last.order_id, last.ticket, last.price
+
+
+def read_modify(
+    position_id: str,
+    before: tuple[Decimal | None, Decimal | None],
+    target: tuple[Decimal | None, Decimal | None],
+    book: OpenBook,
+) -> Reading:
+    """Compare the position's levels (stop loss, take profit) with the intended ones."""
+    position = position_of(book, position_id)
+    if position is None:
+        return Inconclusive("the position is no longer open: whether it was modified before cannot be seen")
+    levels = (position.stop_loss, position.take_profit)
+    if levels == target:
+        return Happened(Protected(position_id, *levels), "the position has the intended levels")
+    if levels == before:
+        return Absent("the position has the levels from before")
+    return Inconclusive("the position has neither the old nor the intended levels")
+
+
+def read_cancel(order_id: str, book: OpenBook, filled_positions: Iterable[str]) -> Reading:
+    """Look for the working order. ``filled_positions`` are positions known to come from it."""
+    if book.orders is None:
+        return Inconclusive("the service does not list working orders")
+    if any(order.order_id == order_id for order in book.orders):
+        return Absent("the order is still working")
+    opened = next(iter(filled_positions), None)
+    if opened is not None:
+        return Refuted("ORDER_FILLED", f"the order had filled as position {opened}")
+    return Inconclusive("the order is gone, which a fill and a cancellation have in common")
+
+
+def cancelled(order_id: str) -> Cancelled:
+    """The answer of a cancellation that a person has confirmed."""
+    return Cancelled(order_id, CancelStatus.CANCELLED)
