@@ -1,0 +1,1 @@
+"""The bundled cTrader microservice: the HTTP and AMQP contract over a venue (here: the paper venue)."""

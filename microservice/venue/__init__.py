@@ -1,0 +1,1 @@
+"""Venues: what can stand behind the HTTP and AMQP front."""
