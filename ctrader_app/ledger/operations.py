@@ -1,0 +1,263 @@
+"""Operation rows: opened once per intent, moved only along the transition table, never deleted.
+
+Every move is one guarded ``UPDATE ... WHERE state IN (...)`` and one audit row in the same transaction; a move that
+lost a race returns False and changes nothing.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+
+from connectors.base import Mt5Dict
+from connectors.errors import IdempotencyKeyReusedError
+from ctrader_app.domain.idempotency import checked_key, client_order_id, fingerprint
+from ctrader_app.domain.intents import Intent
+from ctrader_app.domain.operations import IN_FLIGHT, OPEN, State, sources
+from ctrader_app.models import Operation, OperationTransition, TradingAccount
+
+SWEEP_BATCH = 500
+"""Rows one sweep takes up; the next sweep goes on where it stopped."""
+
+EVIDENCE_LIMIT = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why an operation moves, for the audit trail."""
+
+    reason: str
+    actor: str
+    evidence: str = ""
+
+
+def open_operation(
+    account: TradingAccount, intent: Intent, *, key: str | None, ttl_s: float, now: datetime, actor: str
+) -> tuple[Operation, bool]:
+    """The operation of this intent and whether it is new. Joins the caller's transaction.
+
+    The same key and parameters give the same operation back. Raises IdempotencyKeyReusedError for a key that names
+    another intent, InvalidRequestError for a key that cannot be one.
+    """
+    operation = _draft(account, intent, key=key, ttl_s=ttl_s, now=now)
+    with transaction.atomic():
+        if key is None:
+            operation.save(force_insert=True)
+        else:
+            # The unique constraint decides between rivals; a loser waits for the winner's commit and then reads it.
+            Operation.objects.bulk_create([operation], ignore_conflicts=True)
+            existing = Operation.objects.get(account=account, idempotency_key=operation.idempotency_key)
+            if existing.pk != operation.pk:
+                return _same_intent(existing, operation), False
+        _audit(operation.pk, "", State.QUEUED, Why("submitted", actor), now)
+    return operation, True
+
+
+def _draft(account: TradingAccount, intent: Intent, *, key: str | None, ttl_s: float, now: datetime) -> Operation:
+    operation_id = uuid.uuid4()
+    parameters = intent.parameters()
+    return Operation(
+        id=operation_id,
+        sequence=time.time_ns(),
+        account=account,
+        kind=intent.kind.value,
+        state=State.QUEUED.value,
+        idempotency_key=str(operation_id) if key is None else checked_key(key),
+        fingerprint=fingerprint(intent.kind.value, parameters),
+        parameters=parameters,
+        client_order_id=client_order_id(operation_id),
+        lane=intent.lane,
+        deadline=now + timedelta(seconds=ttl_s),
+        task_id=str(operation_id),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _same_intent(existing: Operation, wanted: Operation) -> Operation:
+    if existing.fingerprint != wanted.fingerprint:
+        raise IdempotencyKeyReusedError(
+            f"idempotency key {wanted.idempotency_key!r} already names another {existing.kind} operation",
+            operation_id=str(existing.pk),
+        )
+    return existing
+
+
+def get(operation_id: uuid.UUID) -> Operation:
+    """The row with its account. Raises Operation.DoesNotExist."""
+    return Operation.objects.select_related("account").get(pk=operation_id)
+
+
+def claim(
+    operation: Operation, *, body: Mapping[str, Any], baseline: Mapping[str, Any] | None, now: datetime, actor: str
+) -> bool:
+    """QUEUED -> SENDING, committed before a byte leaves. False: somebody else has it, or its lane is busy.
+
+    ``body`` is fixed here, so that every later replay sends exactly the same. The partial unique constraint on the
+    lane decides between two writes of one position.
+    """
+    try:
+        return _move(
+            operation,
+            State.SENDING,
+            Why("claimed", actor),
+            now,
+            extra=Q(deadline__gt=now),
+            changes={"attempts": F("attempts") + 1, "claimed_at": now, "body": body, "baseline": baseline},
+        )
+    except IntegrityError:
+        return False
+
+
+def requeue(operation: Operation, *, not_before: datetime, why: Why, now: datetime) -> bool:
+    """SENDING -> QUEUED: nothing was executed, it may be sent again from ``not_before`` on."""
+    return _move(operation, State.QUEUED, why, now, changes={"not_before": not_before})
+
+
+def postpone(operation: Operation, *, not_before: datetime, now: datetime) -> None:
+    """A queued operation could not even be prepared: look again at ``not_before``."""
+    Operation.objects.filter(pk=operation.pk, state=State.QUEUED.value).update(not_before=not_before, updated_at=now)
+
+
+def succeed(operation: Operation, result: Mt5Dict, why: Why, now: datetime) -> bool:
+    """To SUCCEEDED, with its MT5-shaped result."""
+    return _move(
+        operation, State.SUCCEEDED, why, now, changes={"result": result, "error_code": "", "error_message": ""}
+    )
+
+
+def end(operation: Operation, state: State, *, code: str, message: str, why: Why, now: datetime) -> bool:
+    """To REFUSED, EXPIRED or FAILED, with the code and message that callers get."""
+    return _move(
+        operation, state, why, now, changes={"error_code": code[:80], "error_message": message[:EVIDENCE_LIMIT]}
+    )
+
+
+def doubt(operation: Operation, *, resolve_after: datetime, why: Why, now: datetime) -> bool:
+    """SENDING -> IN_DOUBT: it may have left, and nothing says what became of it."""
+    return _move(operation, State.IN_DOUBT, why, now, changes={"doubted_at": now, "resolve_after": resolve_after})
+
+
+def note_resolution(operation: Operation, *, resolve_after: datetime, absences: int, why: Why, now: datetime) -> None:
+    """An examined doubt stays one: keep what was seen and when to look again."""
+    with transaction.atomic():
+        kept = Operation.objects.filter(pk=operation.pk, state=State.IN_DOUBT.value).update(
+            resolutions=F("resolutions") + 1, absences=absences, resolve_after=resolve_after, updated_at=now
+        )
+        if kept and _is_news(operation, why):
+            _audit(operation.pk, State.IN_DOUBT, State.IN_DOUBT, why, now)
+
+
+def _is_news(operation: Operation, why: Why) -> bool:
+    # A doubt may be examined for days: the same finding again is counted, not written again.
+    last = OperationTransition.objects.filter(operation_id=operation.pk).order_by("-id").first()
+    return last is None or (last.reason, last.evidence) != (why.reason[:200], why.evidence[:EVIDENCE_LIMIT])
+
+
+def _move(
+    operation: Operation,
+    target: State,
+    why: Why,
+    now: datetime,
+    *,
+    changes: Mapping[str, Any],
+    extra: Q | None = None,
+) -> bool:
+    guard = Q(pk=operation.pk) & (extra or Q())
+    if operation.attempts:
+        # A sender that was taken for dead must not speak for the attempt that followed its own.
+        guard &= Q(attempts=operation.attempts)
+    finished = {"finished_at": now} if target not in OPEN else {}
+    with transaction.atomic():
+        # One source at a time, the one last seen first: the audit row then states what really was.
+        for source in sorted(sources(target), key=lambda state: state != operation.state):
+            rows = Operation.objects.filter(guard, state=source.value)
+            if rows.update(state=target.value, updated_at=now, **finished, **changes):
+                _audit(operation.pk, source, target, why, now)
+                break
+        else:
+            return False
+    operation.refresh_from_db(fields=["state", "updated_at", "finished_at", *changes])
+    return True
+
+
+def _audit(operation_id: uuid.UUID, source: State | str, target: State, why: Why, now: datetime) -> None:
+    OperationTransition.objects.create(
+        operation_id=operation_id,
+        from_state=str(source),
+        to_state=target.value,
+        reason=why.reason[:200],
+        evidence=why.evidence[:EVIDENCE_LIMIT],
+        actor=why.actor[:150],
+        at=now,
+    )
+
+
+# -- lanes -----------------------------------------------------------------------------------------------------
+
+
+def blocker(operation: Operation) -> uuid.UUID | None:
+    """The operation of the same lane that has to end first: one in flight, or an earlier one."""
+    if not operation.lane:
+        return None
+    rivals = Operation.objects.filter(account_id=operation.account_id, lane=operation.lane).exclude(pk=operation.pk)
+    earlier = Q(sequence__lt=operation.sequence) | Q(sequence=operation.sequence, pk__lt=operation.pk)
+    return (
+        rivals.filter(Q(state__in=sorted(IN_FLIGHT)) | Q(state=State.QUEUED.value) & earlier)
+        .order_by("sequence", "pk")
+        .values_list("pk", flat=True)
+        .first()
+    )
+
+
+def next_in_lane(operation: Operation) -> uuid.UUID | None:
+    """The operation that may go now that this one has ended."""
+    if not operation.lane:
+        return None
+    return (
+        Operation.objects.filter(account_id=operation.account_id, lane=operation.lane, state=State.QUEUED.value)
+        .order_by("sequence", "pk")
+        .values_list("pk", flat=True)
+        .first()
+    )
+
+
+# -- the sweep's questions ---------------------------------------------------------------------------------------
+
+
+def overdue(now: datetime) -> list[Operation]:
+    """Queued operations whose deadline has passed."""
+    rows = Operation.objects.filter(state=State.QUEUED.value, deadline__lte=now)
+    return list(rows.select_related("account")[:SWEEP_BATCH])
+
+
+def waiting(now: datetime, idle_since: datetime) -> list[tuple[uuid.UUID, str]]:
+    """(id, kind) of queued operations that nobody touched since ``idle_since``: their message may be lost."""
+    rows = Operation.objects.filter(
+        Q(not_before__isnull=True) | Q(not_before__lte=now), state=State.QUEUED.value, updated_at__lte=idle_since
+    )
+    return list(rows.order_by("sequence").values_list("pk", "kind")[:SWEEP_BATCH])
+
+
+def mark_enqueued(operation_ids: list[uuid.UUID], now: datetime) -> None:
+    """Keep the sweep from enqueueing the same rows again at once."""
+    Operation.objects.filter(pk__in=operation_ids, state=State.QUEUED.value).update(updated_at=now)
+
+
+def abandoned(claimed_before: datetime) -> list[Operation]:
+    """Operations being sent for longer than any living sender takes."""
+    rows = Operation.objects.filter(state=State.SENDING.value, claimed_at__lte=claimed_before)
+    return list(rows.select_related("account")[:SWEEP_BATCH])
+
+
+def doubts_due(now: datetime) -> list[uuid.UUID]:
+    """Operations in doubt that should be examined now, those examined least recently first."""
+    rows = Operation.objects.filter(
+        Q(resolve_after__isnull=True) | Q(resolve_after__lte=now), state=State.IN_DOUBT.value
+    )
+    return list(rows.order_by("resolve_after").values_list("pk", flat=True)[:SWEEP_BATCH])
