@@ -1,0 +1,398 @@
+"""Events of the stream: bytes in, one typed event or BadEvent out, for any bytes at all.
+
+Ticks and bars in the contract's own spelling are decoded in one typed pass; whatever that pass does not take is read
+field by field, aliases and odd timestamps included, and only what that does not take either is bad. Market data
+carry floats because they go on to browsers as they came; state events carry the exact facts of the domain.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+from ctrader_app.domain.facts import AccountFigures, DealReason, Direction, OpenBook
+from ctrader_app.wire.errors import BadEvent, BadEventReason, UnreadableAnswer
+from ctrader_app.wire.fields import MAX_ID_CHARS, MAX_WHOLE_DIGITS, NotJson, Row, decode
+from ctrader_app.wire.rows import read_book, read_figures, read_reason
+from ctrader_app.wire.times import EARLIEST_S, LATEST_S, in_range
+
+EVENT_VERSION = 1
+SOURCE = "ctrader"
+PLATFORM = "cTrader"
+
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+"""A snapshot of 5,000 positions is about 2 MB."""
+
+
+class EventType(StrEnum):
+    """The routing keys and envelope types of the contract."""
+
+    PRICE_TICK = "price.tick"
+    CANDLE_UPDATE = "candle.update"
+    POSITIONS_SNAPSHOT = "positions.snapshot"
+    POSITION_CLOSED = "position.closed"
+    ACCOUNT_INFO = "account.info"
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What every event says. ``account_ref`` is the internal account id if the envelope has one, else its account_id.
+
+    ``broker_login`` is "" when unsaid, ``sent_at`` None. Times are aware and UTC.
+    """
+
+    event_id: UUID
+    account_ref: str
+    broker_login: str
+    occurred_at: datetime
+    sent_at: datetime | None
+
+
+class PriceTick(Event, frozen=True, gc=False):
+    """A quote; ``time`` is the venue's."""
+
+    symbol: str
+    bid: float
+    ask: float
+    time: datetime
+
+
+class CandleUpdate(Event, frozen=True, gc=False):
+    """The present state of a bar; ``time_s`` is its opening in epoch seconds, ``volume`` counts ticks."""
+
+    symbol: str
+    timeframe: str
+    time_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class PositionsSnapshot(Event, frozen=True):
+    """What is open on the account; ``book.orders`` is None when the event did not speak of orders."""
+
+    book: OpenBook
+
+
+class PositionClosed(Event, frozen=True):
+    """The end of a position: totals over its life in the account's currency, costs negative.
+
+    ``deal_id`` is "" and ``reason`` None when unsaid.
+    """
+
+    position_id: str
+    symbol: str
+    direction: Direction
+    volume_lots: Decimal
+    open_time: datetime | None
+    open_price: Decimal
+    close_time: datetime
+    close_price: Decimal
+    profit: Decimal
+    commission: Decimal
+    swap: Decimal
+    deal_id: str
+    reason: DealReason | None
+
+
+class AccountInfoChanged(Event, frozen=True):
+    """The account's figures."""
+
+    figures: AccountFigures
+
+
+class IgnoredEvent(msgspec.Struct, frozen=True):
+    """An event of a type that this version does not know: counted, nothing else. ``type`` is cut at 64 characters."""
+
+    type: str
+
+
+AnyEvent = PriceTick | CandleUpdate | PositionsSnapshot | PositionClosed | AccountInfoChanged | IgnoredEvent
+
+
+# -- the fast pass -------------------------------------------------------------------------------------------
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+_Price = Annotated[float, msgspec.Meta(gt=0, lt=10**MAX_WHOLE_DIGITS)]
+_Count = Annotated[float, msgspec.Meta(ge=0, lt=10**MAX_WHOLE_DIGITS)]
+
+
+class _Envelope(msgspec.Struct, tag_field="type", gc=False, kw_only=True):
+    event_id: UUID
+    event_version: Literal[1]
+    occurred_at: datetime
+    sent_at: datetime | None = None
+    account_id: _Name | int | None = None
+    internal_account_id: _Name | None = None
+    broker_login: _Name | int | None = None
+
+
+class _TickPayload(msgspec.Struct, gc=False):
+    symbol: _Name
+    bid: _Price
+    ask: _Price
+    time: datetime
+
+
+class _Bar(msgspec.Struct, gc=False):
+    time: Annotated[int, msgspec.Meta(ge=EARLIEST_S, lt=LATEST_S)]
+    open: _Price
+    high: _Price
+    low: _Price
+    close: _Price
+    volume: _Count | None = None
+    tick_volume: _Count | None = None
+
+
+class _CandlePayload(msgspec.Struct, gc=False):
+    symbol: _Name
+    timeframe: _Name
+    candle: _Bar
+
+
+class _Tick(_Envelope, tag="price.tick", gc=False, kw_only=True):
+    payload: _TickPayload
+
+
+class _Candle(_Envelope, tag="candle.update", gc=False, kw_only=True):
+    payload: _CandlePayload
+
+
+_FAST = msgspec.json.Decoder(_Tick | _Candle)
+
+
+def parse_event(body: bytes) -> AnyEvent:
+    """The event in ``body``. Raises BadEvent with the reason under which to file it."""
+    if len(body) > MAX_EVENT_BYTES:
+        raise BadEvent(BadEventReason.TOO_LARGE, f"{len(body)} bytes")
+    try:
+        envelope = _FAST.decode(body)
+        return _fast_tick(envelope) if type(envelope) is _Tick else _fast_candle(envelope)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UnreadableAnswer):
+        return _parse_slowly(body)
+
+
+def _fast_tick(tick: _Tick) -> PriceTick:
+    payload = tick.payload
+    sent_at = tick.sent_at
+    return PriceTick(
+        tick.event_id,
+        _reference(tick),
+        _clean(tick.broker_login),
+        in_range(tick.occurred_at, "occurred_at"),
+        None if sent_at is None else in_range(sent_at, "sent_at"),
+        _clean(payload.symbol),
+        payload.bid,
+        payload.ask,
+        in_range(payload.time, "time"),
+    )
+
+
+def _fast_candle(candle: _Candle) -> CandleUpdate:
+    payload = candle.payload
+    bar = payload.candle
+    volume = bar.volume if bar.volume is not None else bar.tick_volume
+    if volume is None:
+        raise UnreadableAnswer("the bar has no volume")
+    return CandleUpdate(
+        candle.event_id,
+        _reference(candle),
+        _clean(candle.broker_login),
+        in_range(candle.occurred_at, "occurred_at"),
+        None if candle.sent_at is None else in_range(candle.sent_at, "sent_at"),
+        _clean(payload.symbol),
+        _clean(payload.timeframe),
+        bar.time,
+        bar.open,
+        bar.high,
+        bar.low,
+        bar.close,
+        volume,
+    )
+
+
+def _clean(value: str | int | None) -> str:
+    # What is not plainly clean goes the slow way, which judges it by the one set of rules.
+    if value is None:
+        return ""
+    if type(value) is str and value.isalnum():
+        return value
+    text = str(value)
+    if text == "0" or text != text.strip() or not text.isprintable():
+        raise UnreadableAnswer("needs a closer look")
+    return text
+
+
+def _reference(envelope: _Tick | _Candle) -> str:
+    reference = _clean(envelope.internal_account_id) or _clean(envelope.account_id)
+    if not reference or reference == "0":
+        raise UnreadableAnswer("no account")
+    return reference
+
+
+# -- the thorough pass ---------------------------------------------------------------------------------------
+
+
+_Header = tuple[UUID, str, str, datetime, datetime | None]
+"""The fields of :class:`Event`, in its order."""
+
+
+def _parse_slowly(body: bytes) -> AnyEvent:
+    try:
+        return _read_event(Row(decode(body), "the event"))
+    except NotJson as error:
+        raise BadEvent(BadEventReason.NOT_JSON, error.reason) from None
+    except UnreadableAnswer as error:
+        raise BadEvent(BadEventReason.WRONG_SHAPE, error.reason) from None
+
+
+def _read_event(row: Row) -> AnyEvent:
+    _assert_version(row)
+    kind = row.raw("type")
+    if not isinstance(kind, str) or not kind:
+        raise UnreadableAnswer("the event has no type")
+    reader = _READERS.get(kind)
+    if reader is None:
+        return IgnoredEvent(kind[:MAX_ID_CHARS])
+    return reader(_header(row), Row(row.raw("payload"), "payload"))
+
+
+def _assert_version(row: Row) -> None:
+    version = row.raw("event_version")
+    if isinstance(version, bool) or version not in (EVENT_VERSION, str(EVENT_VERSION)):
+        raise BadEvent(BadEventReason.UNKNOWN_VERSION, f"event_version {version!r}"[:MAX_ID_CHARS])
+
+
+def _header(row: Row) -> _Header:
+    try:
+        event_id = UUID(row.name("event_id"))
+    except ValueError:
+        raise UnreadableAnswer("event_id is not a UUID") from None
+    return (
+        event_id,
+        row.optional_identifier("internal_account_id") or row.identifier("account_id"),
+        row.optional_identifier("broker_login"),
+        row.time("occurred_at"),
+        row.optional_time("sent_at"),
+    )
+
+
+def _read_tick(header: _Header, payload: Row) -> PriceTick:
+    return PriceTick(
+        *header,
+        symbol=payload.name("symbol"),
+        bid=float(payload.positive("bid")),
+        ask=float(payload.positive("ask")),
+        time=payload.time("time"),
+    )
+
+
+def _read_candle(header: _Header, payload: Row) -> CandleUpdate:
+    bar = Row(payload.raw("candle"), "candle")
+    return CandleUpdate(
+        *header,
+        symbol=payload.name("symbol"),
+        timeframe=payload.name("timeframe"),
+        time_s=bar.epoch_ms("time") // 1000,
+        open=float(bar.positive("open")),
+        high=float(bar.positive("high")),
+        low=float(bar.positive("low")),
+        close=float(bar.positive("close")),
+        volume=float(bar.not_negative("bar_volume")),
+    )
+
+
+def _read_snapshot(header: _Header, payload: Row) -> PositionsSnapshot:
+    return PositionsSnapshot(*header, book=read_book(payload))
+
+
+def _read_closed(header: _Header, payload: Row) -> PositionClosed:
+    return PositionClosed(
+        *header,
+        position_id=payload.identifier("position_id"),
+        symbol=payload.name("symbol"),
+        direction=payload.direction(),
+        volume_lots=payload.positive("volume"),
+        open_time=payload.optional_time("open_time"),
+        open_price=payload.positive("open_price"),
+        close_time=payload.time("close_time"),
+        close_price=payload.positive("close_price"),
+        profit=payload.number("profit"),
+        commission=payload.number("commission"),
+        swap=payload.number("swap"),
+        deal_id=payload.optional_identifier("broker_deal_id"),
+        reason=read_reason(payload.raw("reason")),
+    )
+
+
+def _read_account(header: _Header, payload: Row) -> AccountInfoChanged:
+    return AccountInfoChanged(*header, figures=read_figures(payload))
+
+
+_READERS: MappingProxyType[str, Callable[[_Header, Row], AnyEvent]] = MappingProxyType(
+    {
+        EventType.PRICE_TICK.value: _read_tick,
+        EventType.CANDLE_UPDATE.value: _read_candle,
+        EventType.POSITIONS_SNAPSHOT.value: _read_snapshot,
+        EventType.POSITION_CLOSED.value: _read_closed,
+        EventType.ACCOUNT_INFO.value: _read_account,
+    }
+)
+
+
+# -- writing events ------------------------------------------------------------------------------------------
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class _Outgoing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    event_id: UUID
+    event_version: int
+    source: str
+    platform: str
+    type: str
+    account_id: str
+    occurred_at: datetime
+    sent_at: datetime
+    payload: object
+    broker_login: str | None = None
+    internal_account_id: str | None = None
+
+
+def encode_event(
+    kind: EventType,
+    payload: object,
+    *,
+    event_id: UUID,
+    account_id: str,
+    occurred_at: datetime,
+    sent_at: datetime,
+    broker_login: str | None = None,
+    internal_account_id: str | None = None,
+) -> bytes:
+    """The envelope around ``payload`` as JSON.
+
+    ``payload`` is anything that msgspec encodes, under the contract's names: a Struct, a mapping, or already encoded
+    JSON as ``msgspec.Raw``, so that one tick can be encoded once for many accounts. Times must be aware.
+    """
+    return _ENCODER.encode(
+        _Outgoing(
+            event_id,
+            EVENT_VERSION,
+            SOURCE,
+            PLATFORM,
+            kind.value,
+            account_id,
+            occurred_at,
+            sent_at,
+            payload,
+            broker_login or None,
+            internal_account_id or None,
+        )
+    )
