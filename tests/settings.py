@@ -5,15 +5,14 @@ must never decide what a test talks to, nor whether it passes. Every value point
 `TEST_DATABASE_URL` alone is taken from outside (see tests/README.md).
 """
 
-import importlib.util
 import os
 import tempfile
 from pathlib import Path
 
 # Made up for the tests, and worthless anywhere else.
-TEST_SHARED_SECRET = "test-shared-secret-0123456789abcdef"  # noqa: S105
+TEST_SHARED_SECRET = "test-shared-secret-0123456789abcdef"
 TEST_ENCRYPTION_KEY = "dGVzdC1vbmx5LWZlcm5ldC1rZXktMzItYnl0ZXMhISE="
-TEST_DJANGO_SECRET_KEY = "test-only-django-secret-key-000000000000000000000000"  # noqa: S105
+TEST_DJANGO_SECRET_KEY = "test-only-django-secret-key-000000000000000000000000"
 
 # One file a process, so that two runs on one machine do not meet. SQLite in a file, not in memory: threads need
 # the real locking, and the shared-cache memory mode has other rules.
@@ -39,14 +38,4 @@ TEST_ENVIRONMENT = {
 }
 os.environ.update(TEST_ENVIRONMENT)
 
-if importlib.util.find_spec("config.settings") is not None:
-    from config.settings import *  # noqa: F403
-else:  # until config/ is there
-    import dj_database_url
-
-    SECRET_KEY = TEST_DJANGO_SECRET_KEY
-    INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "channels", "django_celery_results", "ctrader_app"]
-    DATABASES = {"default": dj_database_url.parse(TEST_ENVIRONMENT["DATABASE_URL"])}
-    USE_TZ = True
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+from config.settings import *  # noqa: E402, F403

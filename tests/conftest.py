@@ -1,0 +1,3 @@
+"""Fixtures for every test; tests/README.md lists them."""
+
+pytest_plugins = ["tests.support.reporting", "tests.support.servers"]

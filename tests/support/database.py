@@ -1,0 +1,36 @@
+"""Pointing Django, in the test's own process, at another database for a while."""
+
+import contextlib
+from collections.abc import Iterator
+
+import dj_database_url
+from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS, connections
+
+
+@contextlib.contextmanager
+def django_on(url: str) -> Iterator[None]:
+    """Every connection opened within the block, in whatever thread, goes to the database of this URL.
+
+    The connection this thread had before is put aside untouched, with the transaction it may be in, and comes back
+    afterwards.
+    """
+    settings = connections.settings
+    before = settings[DEFAULT_DB_ALIAS]
+    put_aside = connections[DEFAULT_DB_ALIAS]
+    settings[DEFAULT_DB_ALIAS] = connections.configure_settings({DEFAULT_DB_ALIAS: dict(dj_database_url.parse(url))})[
+        DEFAULT_DB_ALIAS
+    ]
+    del connections[DEFAULT_DB_ALIAS]
+    try:
+        yield
+    finally:
+        connections[DEFAULT_DB_ALIAS].close()
+        settings[DEFAULT_DB_ALIAS] = before
+        connections[DEFAULT_DB_ALIAS] = put_aside
+
+
+def migrate(url: str) -> None:
+    """Run every migration of the project on this database, without a word."""
+    with django_on(url):
+        call_command("migrate", verbosity=0, interactive=False)

@@ -1,0 +1,102 @@
+"""Fixtures: real servers, each started when the first test asks for it and stopped at the end of the run."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+from pytest_django import DjangoDbBlocker
+
+from tests.support.chromium import Chromium
+from tests.support.database import django_on, migrate
+from tests.support.postgres import PostgresServer
+from tests.support.rabbitmq import RabbitMQServer
+from tests.support.redis_server import RedisServer
+
+BROWSER_TIMEOUT_MS = 10_000
+"""How long a page may take for anything before the test fails; Playwright's own 30 s hides what hangs."""
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQServer]:
+    """RabbitMQ, one for the run. A test that stops or restarts it leaves it running."""
+    with RabbitMQServer() as server:
+        yield server
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQServer) -> str:
+    """The URL of an empty virtual host of the test's own."""
+    return rabbitmq.url(rabbitmq.fresh_vhost())
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Redis, one for the run. A test that stops it leaves it running."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis database of the test's own (PUBLISH knows no databases: it reaches all)."""
+    return redis_server.fresh_url()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """PostgreSQL, one for the run. A test that stops it leaves it running."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer, django_db_blocker: DjangoDbBlocker) -> str:
+    """The name of a migrated, empty database, to be copied."""
+    name = postgres.create_database("template_of_tests")
+    with django_db_blocker.unblock():
+        migrate(postgres.url(name))
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """The URL of a migrated, empty PostgreSQL database of the test's own, for other processes to use."""
+    name = postgres.create_database(template=postgres_template)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def postgres_db(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """Django, in this process, on the database of `postgres_url`: real commits, real locks, any thread."""
+    with django_db_blocker.unblock(), django_on(postgres_url):
+        yield postgres_url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """The browser process, one for the run."""
+    with Chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def chromium_browser(chromium: Chromium) -> Iterator[Browser]:
+    """Playwright attached to the browser for this test."""
+    with chromium.attached() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser_context(chromium_browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile: no cookies, no storage."""
+    context = chromium_browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(BROWSER_TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(browser_context: BrowserContext) -> Page:
+    """An empty page in a fresh profile."""
+    return browser_context.new_page()
