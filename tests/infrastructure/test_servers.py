@@ -140,9 +140,9 @@ def test_a_memory_alarm_blocks_publishers_until_it_is_cleared(rabbitmq: RabbitMQ
         producer = client.Producer()
         with pytest.raises(TimeoutError):
             producer.publish("held back", routing_key="nowhere")
-        client.connection.collapse()
     finally:
         rabbitmq.clear_memory_alarm()
+        client.release()
     assert send_and_receive(amqp_url, "free", "again") == "again"
 
 
