@@ -1,47 +1,14 @@
 """What has to change in the books so that they say what the venue says.
 
-Pure: the known rows and the venue's statement in, the changes out. Ids are compared as text, numbers as decimals at
-the precision that the books keep, so that a second comparison with the same statement finds nothing.
+Pure: the known rows and the venue's statement in, the changes out. Ids are compared as text and numbers as decimals
+(the wire rounds them to what the books keep), so a second comparison with the same statement finds nothing.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Context, Decimal
-from typing import overload
 
-from ctrader_app.domain.facts import Direction, OpenBook, OrderFact, PositionFact
-from ctrader_app.domain.numbers import MAX_DECIMALS
-
-LABEL_CHARS = 128
-COMMENT_CHARS = 512
-CLIENT_ID_CHARS = 64
-"""What the books keep of free text; a venue that says more must not be able to stop a reconciliation."""
-
-_QUANTUM = Decimal(1).scaleb(-MAX_DECIMALS)
-_WIDE = Context(prec=60)  # the default of 28 digits is less than a column holds
-
-
-@dataclass(frozen=True, slots=True)
-class ClosureFact:
-    """The venue's announcement that a position closed: the payload of ``position.closed``.
-
-    ``volume_lots`` is what was closed. None means that the announcement did not say.
-    """
-
-    position_id: str
-    symbol: str
-    direction: Direction
-    volume_lots: Decimal
-    open_price: Decimal
-    open_time: datetime | None = None
-    close_time: datetime | None = None
-    close_price: Decimal | None = None
-    profit: Decimal | None = None
-    commission: Decimal | None = None
-    swap: Decimal | None = None
-    deal_id: str = ""
-    reason: str = ""
+from ctrader_app.domain.facts import OpenBook, OrderFact, PositionFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +85,7 @@ def compare(
     opened: list[PositionFact] = []
     changed: list[PositionChange] = []
     known = {row.fact.position_id: row for row in positions}
-    listed = {fact.position_id: stored_position(fact) for fact in book.positions}
+    listed = {fact.position_id: fact for fact in book.positions}
     for position_id, fact in listed.items():
         row = known.get(position_id)
         if row is None:
@@ -141,7 +108,7 @@ def _compare_orders(
     if stated is None:
         return (), (), ()
     known = {row.fact.order_id: row for row in orders}
-    listed = {fact.order_id: stored_order(fact) for fact in stated}
+    listed = {fact.order_id: fact for fact in stated}
     opened: list[OrderFact] = []
     changed: list[OrderFact] = []
     for order_id, fact in listed.items():
@@ -154,51 +121,6 @@ def _compare_orders(
                 changed.append(after)
     gone = tuple(row for row in known.values() if row.fact.order_id not in listed and row.observed_at <= asked_at)
     return tuple(opened), tuple(changed), gone
-
-
-def stored_position(fact: PositionFact) -> PositionFact:
-    """``fact`` as the books can keep it: bounded text, numbers at the books' precision."""
-    return replace(
-        fact,
-        volume_lots=stored_number(fact.volume_lots),
-        open_price=stored_number(fact.open_price),
-        current_price=stored_number(fact.current_price),
-        stop_loss=stored_number(fact.stop_loss),
-        take_profit=stored_number(fact.take_profit),
-        profit=stored_number(fact.profit),
-        swap=stored_number(fact.swap),
-        commission=stored_number(fact.commission),
-        client_order_id=stored_text(fact.client_order_id, CLIENT_ID_CHARS),
-        label=stored_text(fact.label, LABEL_CHARS),
-        comment=stored_text(fact.comment, COMMENT_CHARS),
-    )
-
-
-def stored_order(fact: OrderFact) -> OrderFact:
-    """:func:`stored_position` for a working order."""
-    return replace(
-        fact,
-        volume_lots=stored_number(fact.volume_lots),
-        price=stored_number(fact.price),
-        stop_loss=stored_number(fact.stop_loss),
-        take_profit=stored_number(fact.take_profit),
-        client_order_id=stored_text(fact.client_order_id, CLIENT_ID_CHARS),
-        label=stored_text(fact.label, LABEL_CHARS),
-    )
-
-
-@overload
-def stored_number(number: Decimal) -> Decimal: ...
-@overload
-def stored_number(number: Decimal | None) -> Decimal | None: ...
-def stored_number(number: Decimal | None) -> Decimal | None:
-    """``number`` at the precision of the books' columns."""
-    return None if number is None else number.quantize(_QUANTUM, context=_WIDE)
-
-
-def stored_text(text: str, limit: int) -> str:
-    """``text`` without NUL, which PostgreSQL cannot keep, and cut at ``limit``."""
-    return text.replace("\x00", "")[:limit]
 
 
 def _filled_in(fact: PositionFact, known: PositionFact) -> PositionFact:

@@ -4,18 +4,20 @@ Every write happens inside the caller's transaction and takes the account's row 
 two writers of one account's books never interleave. On SQLite the transaction itself is that lock.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection, models, transaction
 from django.db.models import Q
+from django.dispatch import Signal
 from django.utils import timezone
 
-from ctrader_app.domain.diff import ClosureFact, stored_number
-from ctrader_app.domain.facts import AccountFigures
+from ctrader_app.domain.facts import AccountFigures, Direction, OrderFact, OrderType, PositionFact
 from ctrader_app.ledger import signals
 from ctrader_app.models import Deal, Order, Position, TradingAccount
+from ctrader_app.wire.events import PositionClosed
 
 ZERO = Decimal(0)
 
@@ -49,7 +51,7 @@ def note_figures(account: TradingAccount, figures: AccountFigures, at: datetime)
     )
 
 
-def note_closed(account: TradingAccount, closure: ClosureFact, occurred_at: datetime) -> bool:
+def note_closed(account: TradingAccount, closed: PositionClosed) -> bool:
     """Book an announced closure, with the row if the books did not have it. False when it was booked before.
 
     Never reopens and never overwrites figures that were read from the venue's deals. ``position_closed`` is sent
@@ -57,47 +59,46 @@ def note_closed(account: TradingAccount, closure: ClosureFact, occurred_at: date
     """
     with transaction.atomic():
         lock_account(account.pk)
-        position = Position.objects.filter(account=account, position_id=closure.position_id).first()
-        if position is not None and not position.is_open:
+        known = Position.objects.filter(account=account, position_id=closed.position_id).first()
+        if known is not None and not known.is_open:
             return False
-        if position is None:
-            position = _unseen(account, closure)
-        _close(position, closure, occurred_at)
+        position = known or _unseen(account, closed)
+        _close(position, closed)
         position.save()
-        closed = position
-        transaction.on_commit(lambda: announce_closed([closed]), robust=True)
+        transaction.on_commit(lambda: announce(signals.position_closed, [position]), robust=True)
     return True
 
 
-def announce_closed(positions: list[Position]) -> None:
-    """Send ``position_closed`` for each; a receiver that raises is logged by Django and hinders nobody."""
+def announce(signal: Signal, positions: Iterable[Position]) -> None:
+    """Send one of the ledger's signals for each; Django logs a receiver that raises, and it hinders nobody."""
     for position in positions:
-        signals.position_closed.send_robust(sender=Position, account=position.account, position=position)
+        signal.send_robust(sender=Position, account=position.account, position=position)
 
 
-def _unseen(account: TradingAccount, closure: ClosureFact) -> Position:
+def _unseen(account: TradingAccount, closed: PositionClosed) -> Position:
     return Position(
         account=account,
-        position_id=closure.position_id,
-        symbol=closure.symbol,
-        direction=closure.direction.value,
-        open_price=closure.open_price,
-        open_time=closure.open_time,
+        position_id=closed.position_id,
+        symbol=closed.symbol,
+        direction=closed.direction.value,
+        open_price=closed.open_price,
     )
 
 
-def _close(position: Position, closure: ClosureFact, occurred_at: datetime) -> None:
+def _close(position: Position, closed: PositionClosed) -> None:
     position.is_open = False
     position.volume = ZERO
-    position.close_time = closure.close_time or occurred_at
-    position.close_price = stored_number(closure.close_price)
-    position.open_time = position.open_time or closure.open_time
-    for name in ("profit", "commission", "swap"):
-        stated: Decimal | None = getattr(closure, name)
-        if stated is not None:
-            setattr(position, name, stored_number(stated))
+    position.open_time = position.open_time or closed.open_time
+    position.close_time = closed.close_time
+    position.close_price = closed.close_price
+    position.profit = closed.profit
+    position.commission = closed.commission
+    position.swap = closed.swap
     # Our clock, not the venue's: any snapshot that was asked for before this moment may still list the position.
     position.observed_at = timezone.now()
+
+
+# -- for pages -------------------------------------------------------------------------------------------------
 
 
 def open_positions(account: TradingAccount) -> models.QuerySet[Position]:
@@ -113,3 +114,41 @@ def working_orders(account: TradingAccount) -> models.QuerySet[Order]:
 def deals(account: TradingAccount, limit: int) -> models.QuerySet[Deal]:
     """The account's newest ``limit`` deals, newest first."""
     return Deal.objects.filter(account=account).order_by("-executed_at", "-pk")[:limit]
+
+
+def position_fact(row: Position) -> PositionFact:
+    """The row as the domain knows it."""
+    return PositionFact(
+        position_id=row.position_id,
+        symbol=row.symbol,
+        direction=Direction(row.direction),
+        volume_lots=row.volume,
+        open_price=row.open_price,
+        current_price=row.current_price,
+        stop_loss=row.stop_loss,
+        take_profit=row.take_profit,
+        profit=row.profit,
+        swap=row.swap,
+        commission=row.commission,
+        open_time=row.open_time,
+        client_order_id=row.client_order_id,
+        label=row.label,
+        comment=row.comment,
+    )
+
+
+def order_fact(row: Order) -> OrderFact:
+    """The row as the domain knows it."""
+    return OrderFact(
+        order_id=row.order_id,
+        symbol=row.symbol,
+        direction=Direction(row.direction),
+        order_type=OrderType(row.order_type),
+        volume_lots=row.volume,
+        price=row.price,
+        stop_loss=row.stop_loss,
+        take_profit=row.take_profit,
+        created_at=row.placed_at,
+        client_order_id=row.client_order_id,
+        label=row.label,
+    )

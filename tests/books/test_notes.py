@@ -1,23 +1,31 @@
 """What an event alone books: a closure, and the account's figures."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
-from ctrader_app.domain.diff import ClosureFact
 from ctrader_app.domain.facts import AccountFigures, Direction
 from ctrader_app.ledger import books, signals
 from ctrader_app.models import Position, TradingAccount
+from ctrader_app.wire.events import PositionClosed
 
 pytestmark = pytest.mark.django_db
 
 CLOSED_AT = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
 
 
-def closure(**changes: object) -> ClosureFact:
+def closure(**changes: object) -> PositionClosed:
     values: dict[str, object] = {
+        "event_id": uuid.uuid4(),
+        "account_ref": "1000001",
+        "broker_login": "1000001",
+        "occurred_at": CLOSED_AT,
+        "sent_at": None,
+        "deal_id": "",
+        "reason": None,
         "position_id": "77",
         "symbol": "EURUSD",
         "direction": Direction.BUY,
@@ -30,7 +38,7 @@ def closure(**changes: object) -> ClosureFact:
         "commission": Decimal("-0.70"),
         "swap": Decimal("0"),
     }
-    return ClosureFact(**(values | changes))  # type: ignore[arg-type]
+    return PositionClosed(**(values | changes))  # type: ignore[arg-type]
 
 
 def open_row(account: TradingAccount, **changes: object) -> Position:
@@ -62,33 +70,26 @@ def figures(balance: str) -> AccountFigures:
 class TestNoteClosed:
     def test_closes_a_known_position(self, account: TradingAccount) -> None:
         open_row(account)
-        assert books.note_closed(account, closure(), CLOSED_AT)
+        assert books.note_closed(account, closure())
         row = Position.objects.get()
         assert (row.is_open, row.volume, row.is_settled) == (False, Decimal(0), False)
         assert (row.close_time, row.close_price) == (CLOSED_AT, Decimal("1.10100"))
         assert (row.profit, row.commission, row.client_order_id) == (Decimal(10), Decimal("-0.70"), "cid-1")
 
     def test_creates_the_row_of_an_unknown_position(self, account: TradingAccount) -> None:
-        assert books.note_closed(account, closure(), CLOSED_AT)
+        assert books.note_closed(account, closure())
         row = Position.objects.get()
         assert (row.symbol, row.direction, row.is_open, row.open_price) == ("EURUSD", "BUY", False, Decimal("1.1"))
 
-    def test_keeps_what_the_announcement_leaves_out(self, account: TradingAccount) -> None:
-        open_row(account)
-        books.note_closed(account, closure(close_time=None, close_price=None, profit=None, swap=None), CLOSED_AT)
-        row = Position.objects.get()
-        assert (row.close_time, row.close_price) == (CLOSED_AT, None)
-        assert (row.profit, row.swap) == (Decimal("9.50"), Decimal("-0.20"))
-
     def test_a_second_announcement_changes_nothing(self, account: TradingAccount) -> None:
-        books.note_closed(account, closure(), CLOSED_AT)
+        books.note_closed(account, closure())
         before = Position.objects.values().get()
-        assert not books.note_closed(account, closure(profit=Decimal(99)), CLOSED_AT + timedelta(seconds=1))
+        assert not books.note_closed(account, closure(profit=Decimal(99)))
         assert Position.objects.values().get() == before
 
     def test_outranks_every_snapshot_asked_for_before_it_was_booked(self, account: TradingAccount) -> None:
         asked_at = timezone.now()
-        books.note_closed(account, closure(), CLOSED_AT)
+        books.note_closed(account, closure())
         assert Position.objects.get().observed_at >= asked_at
 
     def test_tells_the_host_once_after_the_commit(
@@ -102,8 +103,8 @@ class TestNoteClosed:
         signals.position_closed.connect(listen)
         try:
             with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-                books.note_closed(account, closure(), CLOSED_AT)
-                books.note_closed(account, closure(), CLOSED_AT)
+                books.note_closed(account, closure())
+                books.note_closed(account, closure())
                 assert heard == []
         finally:
             signals.position_closed.disconnect(listen)
