@@ -1,0 +1,1 @@
+"""Tests of group names, messages, conflation and the broadcaster."""
