@@ -1,9 +1,4 @@
-"""The service's endpoints as calls.
-
-Reads are retried a little and then raise; they never answer with something empty that was not said. A write is one
-request and one outcome: this module never sends a write twice, but for the one repetition under the same key after a
-401 or 403, which prove that the first one was not executed.
-"""
+"""The service's endpoints as calls."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,66 +7,33 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
 
-from connectors.errors import AuthenticationError, ConnectionError, RequestRefusedError  # noqa: A004 - their names
 from ctrader_app.connector.config import AccountRef, ConnectorConfig
-from ctrader_app.connector.failures import MAX_EVIDENCE_CHARS, classify, reason_of
-from ctrader_app.connector.retry import ReadBudget
-from ctrader_app.connector.transport import Answer, Transport
+from ctrader_app.connector.reads import Reader
+from ctrader_app.connector.transport import Transport
+from ctrader_app.connector.writes import Writer
 from ctrader_app.domain.facts import AccountFigures, CandleFact, OpenBook, PriceFact, SymbolFact, SyncFact
 from ctrader_app.domain.operations import Kind
-from ctrader_app.domain.outcomes import (
-    AUTHENTICATION_FAILED,
-    Confirmed,
-    NotSent,
-    Outcome,
-    Refused,
-    Unknown,
-    outcome_of_error,
-)
+from ctrader_app.domain.outcomes import Outcome
 from ctrader_app.wire import answers, requests
 from ctrader_app.wire.answers import BrokerRejection
 from ctrader_app.wire.endpoints import Endpoint
-from ctrader_app.wire.errors import UnreadableAnswer
 
 T = TypeVar("T")
-
-_WRITES = {
-    Kind.PLACE: Endpoint.PLACE,
-    Kind.CLOSE: Endpoint.CLOSE,
-    Kind.MODIFY: Endpoint.MODIFY_PROTECTION,
-    Kind.CANCEL: Endpoint.CANCEL_ORDER,
-}
-
-_REFUSALS = frozenset(
-    {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
-)
-
-
-class _Failed(Exception):  # noqa: N818 - one attempt of several
-    """One attempt of a read failed in a way that another may not."""
-
-    def __init__(self, code: str, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry_after_s = retry_after_s
-
-
-class _Unauthorised(Exception):  # noqa: N818 - a turn of the dialogue, not yet an error
-    """The service answered 401 or 403."""
 
 
 class CTraderClient:
     """Calls of one service, for any number of accounts and threads.
 
-    Reads raise RequestRefusedError (the service's code kept), AuthenticationError, or ConnectionError once the
-    attempts of ``retry`` are used up. ``pause`` is how it waits between them.
+    Everything but :meth:`write` and :meth:`healthy` raises RequestRefusedError (the service's code kept),
+    AuthenticationError, or ConnectionError once the attempts of ``retry`` are used up; no read ever answers with
+    something empty that was not said. ``pause`` is how it waits between attempts.
     """
 
     def __init__(self, config: ConnectorConfig, pause: Callable[[float], None] = time.sleep) -> None:
         self._config = config
-        self._pause = pause
         self._transport = Transport(config)
+        self._reader = Reader(config, self._transport, pause)
+        self._writer = Writer(config, self._transport, self._reader)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -92,7 +54,7 @@ class CTraderClient:
         return self._get(ref, Endpoint.ACCOUNT_INFO, {}, answers.parse_account)
 
     def open_book(self, ref: AccountRef) -> OpenBook:
-        """Open positions and working orders."""
+        """Open positions and working orders; orders are None when the service did not speak of them."""
         return self._get(ref, Endpoint.OPEN_POSITIONS, {}, answers.parse_book)
 
     def symbol_info(self, ref: AccountRef, symbol: str) -> SymbolFact:
@@ -129,15 +91,11 @@ class CTraderClient:
         query = {"position_id": position_id, "symbol": symbol}
         return self._get(ref, Endpoint.SYNC_DATA, query, lambda data: answers.parse_sync(data, position_id, symbol))
 
-    # -- sessions and streams: they may be repeated, so they are treated as reads ----------------------------
+    # -- sessions and streams: they may be repeated, so they are asked for like reads ------------------------
 
     def connect(self, ref: AccountRef) -> str:
         """Open, or renew, the account's session; returns its id, "" when the service names none."""
-        budget = ReadBudget(self._config.read_timeout_s)
-        try:
-            return self._until_done(budget, lambda: self._connect_once(ref, budget.remaining_s))
-        except _Unauthorised as refusal:
-            raise AuthenticationError(str(refusal)) from None
+        return self._reader.connect(ref)
 
     def disconnect(self, ref: AccountRef) -> None:
         """Close the account's session; its streams stop."""
@@ -177,62 +135,7 @@ class CTraderClient:
         ``body`` is in stored form (``wire.requests.to_stored``). After a 401 or 403 the session is opened again and
         the write repeated once under the same key; a second one is Refused as AUTHENTICATION_FAILED.
         """
-        try:
-            sent = requests.write_body_from_stored(kind, {"account_id": ref.wire_id, **body})
-        except (ValueError, TypeError) as error:
-            return NotSent(self._clean(f"the stored body cannot be read: {error}", ref))
-        first = self._send_write(ref, kind, sent, idempotency_key)
-        if not isinstance(first, Answer):
-            return first
-        if not first.is_unauthorised:
-            return self._judge(ref, first, sent)
-        obstacle = self._reopen(ref)
-        if obstacle is not None:
-            return obstacle
-        second = self._send_write(ref, kind, sent, idempotency_key)
-        return self._judge(ref, second, sent) if isinstance(second, Answer) else second
-
-    def _send_write(
-        self, ref: AccountRef, kind: Kind, sent: requests.WriteBody, idempotency_key: str
-    ) -> Answer | NotSent | Unknown:
-        endpoint = _WRITES[kind]
-        try:
-            return self._transport.send(
-                endpoint.method,
-                self._config.endpoint_url(endpoint),
-                body=requests.encode(sent),
-                idempotency_key=idempotency_key,
-            )
-        except Exception as error:  # noqa: BLE001 - the table is closed: what no row names is Unknown
-            outcome = classify(error)
-            if isinstance(outcome, Unknown):
-                return Unknown(outcome.reason, self._clean(outcome.evidence, ref))
-            return outcome
-
-    def _judge(self, ref: AccountRef, answer: Answer, sent: requests.WriteBody) -> Outcome:
-        evidence = self._evidence(answer, ref)
-        if not answer.is_success:
-            said = answers.parse_error(answer.body)
-            return outcome_of_error(answer.status, said.code, said.message, answer.retry_after_s, evidence)
-        try:
-            fact = answers.parse_write(answer.body, sent)
-        except UnreadableAnswer as error:
-            return Unknown(f"unreadable: {error.reason}", evidence)
-        return Refused(fact.code, fact.message) if isinstance(fact, BrokerRejection) else Confirmed(fact)
-
-    def _reopen(self, ref: AccountRef) -> Refused | NotSent | None:
-        """Connect once after a write's 401. The 401 proves that the write was not executed, whatever happens here."""
-        try:
-            self._connect_once(ref, None)
-        except _Unauthorised as refusal:
-            return Refused(AUTHENTICATION_FAILED, str(refusal))
-        except RequestRefusedError as refusal:
-            return Refused(AUTHENTICATION_FAILED, f"{refusal.code}: {refusal.message}")
-        except _Failed as failure:
-            return NotSent(f"not authorised, and connecting failed: {failure.code}", failure.retry_after_s)
-        return None
-
-    # -- one attempt -----------------------------------------------------------------------------------------
+        return self._writer.write(ref, kind, body, idempotency_key)
 
     def _get(
         self,
@@ -241,106 +144,10 @@ class CTraderClient:
         fields: dict[str, str],
         parse: Callable[[bytes], T | BrokerRejection],
     ) -> T:
-        query = {"account_id": ref.wire_id, **fields}
-        return self._ask(ref, endpoint, parse, query=query)
+        return self._reader.ask(ref, endpoint, parse, query={"account_id": ref.wire_id, **fields})
 
     def _post(self, ref: AccountRef, endpoint: Endpoint, body: requests.Body) -> None:
-        self._ask(ref, endpoint, answers.parse_done, body=requests.encode(body))
-
-    def _ask(
-        self,
-        ref: AccountRef,
-        endpoint: Endpoint,
-        parse: Callable[[bytes], T | BrokerRejection],
-        *,
-        query: dict[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> T:
-        budget = ReadBudget(self._config.read_timeout_s)
-
-        def attempt() -> T:
-            return self._attempt(ref, endpoint, parse, budget.remaining_s, query=query, body=body)
-
-        try:
-            return self._until_done(budget, attempt)
-        except _Unauthorised:
-            pass
-        try:
-            self._until_done(budget, lambda: self._connect_once(ref, budget.remaining_s))
-        except (_Unauthorised, RequestRefusedError) as refusal:
-            raise AuthenticationError(str(refusal)) from None
-        try:
-            return self._until_done(budget, attempt)
-        except _Unauthorised as refusal:
-            raise AuthenticationError(str(refusal)) from None
-
-    def _until_done(self, budget: ReadBudget, attempt: Callable[[], T]) -> T:
-        while True:
-            try:
-                return attempt()
-            except _Failed as failure:
-                delay_s = budget.next_delay_s(failure.retry_after_s)
-                if delay_s is None:
-                    raise ConnectionError(failure.message, code=failure.code) from failure
-            self._pause(delay_s)
-
-    def _connect_once(self, ref: AccountRef, within_s: float | None) -> str:
-        body = requests.ConnectBody(
-            account_id=ref.wire_id, internal_account_id=ref.internal_id, access_token=ref.access_token or None
-        )
-        return self._attempt(
-            ref, Endpoint.CONNECT, answers.parse_session, within_s, query=None, body=requests.encode(body)
-        )
-
-    def _attempt(
-        self,
-        ref: AccountRef,
-        endpoint: Endpoint,
-        parse: Callable[[bytes], T | BrokerRejection],
-        within_s: float | None,
-        *,
-        query: dict[str, str] | None,
-        body: bytes | None,
-    ) -> T:
-        """One request of a read. Raises _Unauthorised, _Failed or RequestRefusedError."""
-        url = self._config.endpoint_url(endpoint)
-        try:
-            answer = self._transport.send(endpoint.method, url, query=query, body=body, within_s=within_s)
-        except Exception as error:
-            # Whatever it is, the read failed and may be tried again; nothing is made of it.
-            raise _Failed("CONNECTION_ERROR", f"{endpoint.path}: {reason_of(error)}") from error
-        if not answer.is_success:
-            raise self._failure(ref, endpoint, answer)
-        try:
-            value = parse(answer.body)
-        except UnreadableAnswer as error:
-            raise _Failed("UNREADABLE_ANSWER", f"{endpoint.path}: {error.reason}") from error
-        if isinstance(value, BrokerRejection):
-            raise RequestRefusedError(self._clean(value.message, ref), code=value.code)
-        return value
-
-    def _failure(self, ref: AccountRef, endpoint: Endpoint, answer: Answer) -> Exception:
-        said = answers.parse_error(answer.body)
-        message = self._clean(said.message, ref) or f"{endpoint.path} answered {answer.status}"
-        if answer.is_unauthorised:
-            return _Unauthorised(message)
-        code = said.code or f"HTTP_{answer.status}"
-        if answer.status in _REFUSALS:
-            return RequestRefusedError(message, code=code)
-        return _Failed(code, message, answer.retry_after_s)
-
-    # -- evidence --------------------------------------------------------------------------------------------
-
-    def _evidence(self, answer: Answer, ref: AccountRef) -> str:
-        text = answer.body[: 4 * MAX_EVIDENCE_CHARS].decode("utf-8", errors="replace")
-        return self._clean(f"HTTP {answer.status} {text}", ref)
-
-    def _clean(self, text: str, ref: AccountRef) -> str:
-        """``text`` without our secrets, should a service echo them, and without NUL, which no database takes."""
-        for secret in (self._config.secret, ref.access_token):
-            if secret:
-                text = text.replace(secret, "***")
-        return text.replace("\x00", "\ufffd")[:MAX_EVIDENCE_CHARS]
+        self._reader.ask(ref, endpoint, answers.parse_done, body=requests.encode(body))
 
 
 def _iso(moment: datetime) -> str:

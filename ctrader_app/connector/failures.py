@@ -16,8 +16,6 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from ctrader_app.domain.outcomes import NotSent, Unknown
 
-MAX_EVIDENCE_CHARS = 2048
-
 _MAX_CAUSES = 12
 
 
@@ -38,7 +36,7 @@ def classify(error: Exception) -> NotSent | Unknown:
     for cause in causes(error):
         if isinstance(cause, NOT_SENT):
             return NotSent(reason_of(error))
-    return Unknown(reason_of(error), str(error)[:MAX_EVIDENCE_CHARS])
+    return Unknown(reason_of(error), str(error))
 
 
 def reason_of(error: Exception) -> str:
