@@ -183,6 +183,9 @@ class PlatformConnector(Protocol):
     def connect(self) -> None: ...
     def disconnect(self) -> None: ...
 
+    def release(self) -> None:
+        """Give back what belongs to this thread: called after each call that was made in a borrowed one."""
+
     def submit_place(
         self, request: TradeRequest, *, idempotency_key: str | None, ttl_s: float | None
     ) -> OperationHandle: ...

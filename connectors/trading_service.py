@@ -7,7 +7,9 @@ MT5 callers already use.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import cached_property
+from typing import ParamSpec, TypeVar
 
 from connectors.base import (
     Account,
@@ -23,6 +25,9 @@ from connectors.base import (
 from connectors.factory import get_connector, is_registered
 
 logger = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def _note_callback(callback: StreamCallback | None) -> None:
@@ -53,6 +58,17 @@ class TradingService:
         """Whether a connector is registered for the account's platform."""
         return is_registered(self.account.platform)
 
+    async def _in_thread(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        connector = await asyncio.to_thread(lambda: self.connector)
+
+        def run() -> _T:
+            try:
+                return call(*args, **kwargs)
+            finally:
+                connector.release()
+
+        return await asyncio.to_thread(run)
+
     # -- session ---------------------------------------------------------------------------------------------
 
     def connect_sync(self) -> None:
@@ -61,7 +77,7 @@ class TradingService:
 
     async def connect(self) -> None:
         """Async twin of :meth:`connect_sync`."""
-        await asyncio.to_thread(self.connect_sync)
+        await self._in_thread(self.connect_sync)
 
     def disconnect_sync(self) -> None:
         """Close the account's session on its platform; its streams stop."""
@@ -69,7 +85,7 @@ class TradingService:
 
     async def disconnect(self) -> None:
         """Async twin of :meth:`disconnect_sync`."""
-        await asyncio.to_thread(self.disconnect_sync)
+        await self._in_thread(self.disconnect_sync)
 
     # -- place -----------------------------------------------------------------------------------------------
 
@@ -169,7 +185,7 @@ class TradingService:
         ttl: float | None = None,
     ) -> Mt5Dict:
         """Async twin of :meth:`place_trade_sync`."""
-        handle = await asyncio.to_thread(
+        handle = await self._in_thread(
             self.submit_place_trade,
             symbol,
             lot_size,
@@ -221,7 +237,7 @@ class TradingService:
         idempotency_key: str | None = None,
     ) -> Mt5Dict:
         """Async twin of :meth:`close_position_sync`."""
-        handle = await asyncio.to_thread(
+        handle = await self._in_thread(
             self.submit_close_position, position_id, volume, symbol, idempotency_key=idempotency_key
         )
         return await handle.wait_async()
@@ -267,7 +283,7 @@ class TradingService:
         idempotency_key: str | None = None,
     ) -> Mt5Dict:
         """Async twin of :meth:`modify_position_protection_sync`."""
-        handle = await asyncio.to_thread(
+        handle = await self._in_thread(
             self.submit_modify_position_protection,
             position_id,
             symbol,
@@ -290,7 +306,7 @@ class TradingService:
 
     async def cancel_order(self, order_id: str | int, *, idempotency_key: str | None = None) -> Mt5Dict:
         """Async twin of :meth:`cancel_order_sync`."""
-        handle = await asyncio.to_thread(self.submit_cancel_order, order_id, idempotency_key=idempotency_key)
+        handle = await self._in_thread(self.submit_cancel_order, order_id, idempotency_key=idempotency_key)
         return await handle.wait_async()
 
     # -- reads -----------------------------------------------------------------------------------------------
@@ -301,7 +317,7 @@ class TradingService:
 
     async def fetch_trade_sync_data(self, position_id: str | int, symbol: str) -> Mt5Dict:
         """Async twin of :meth:`fetch_trade_sync_data_sync`."""
-        return await asyncio.to_thread(self.fetch_trade_sync_data_sync, position_id, symbol)
+        return await self._in_thread(self.fetch_trade_sync_data_sync, position_id, symbol)
 
     def get_account_info_sync(self) -> AccountInfo:
         """The account's figures, read now."""
@@ -309,7 +325,7 @@ class TradingService:
 
     async def get_account_info(self) -> AccountInfo:
         """Async twin of :meth:`get_account_info_sync`."""
-        return await asyncio.to_thread(self.get_account_info_sync)
+        return await self._in_thread(self.get_account_info_sync)
 
     def get_open_positions_sync(self) -> list[PositionInfo]:
         """The open positions, read now. An empty list means that there are none, never that the read failed."""
@@ -317,7 +333,7 @@ class TradingService:
 
     async def get_open_positions(self) -> list[PositionInfo]:
         """Async twin of :meth:`get_open_positions_sync`."""
-        return await asyncio.to_thread(self.get_open_positions_sync)
+        return await self._in_thread(self.get_open_positions_sync)
 
     def get_raw_open_positions_sync(self) -> Mt5Dict:
         """``{"open_positions": [...]}`` with MT5 rows; pending orders are rows with type "pending_order"."""
@@ -325,7 +341,7 @@ class TradingService:
 
     async def get_raw_open_positions(self) -> Mt5Dict:
         """Async twin of :meth:`get_raw_open_positions_sync`."""
-        return await asyncio.to_thread(self.get_raw_open_positions_sync)
+        return await self._in_thread(self.get_raw_open_positions_sync)
 
     def get_position_details_sync(self, position_id: str | int) -> PositionInfo:
         """One open position. Raises RequestRefusedError when it is not open."""
@@ -333,7 +349,7 @@ class TradingService:
 
     async def get_position_details(self, position_id: str | int) -> PositionInfo:
         """Async twin of :meth:`get_position_details_sync`."""
-        return await asyncio.to_thread(self.get_position_details_sync, position_id)
+        return await self._in_thread(self.get_position_details_sync, position_id)
 
     def get_pending_orders_sync(self) -> list[Mt5Dict]:
         """The working orders, read now."""
@@ -341,7 +357,7 @@ class TradingService:
 
     async def get_pending_orders(self) -> list[Mt5Dict]:
         """Async twin of :meth:`get_pending_orders_sync`."""
-        return await asyncio.to_thread(self.get_pending_orders_sync)
+        return await self._in_thread(self.get_pending_orders_sync)
 
     def get_live_price_sync(self, symbol: str) -> Mt5Dict:
         """``{symbol, bid, ask, timestamp}``, the timestamp ISO-8601 UTC and the venue's own."""
@@ -349,7 +365,7 @@ class TradingService:
 
     async def get_live_price(self, symbol: str) -> Mt5Dict:
         """Async twin of :meth:`get_live_price_sync`."""
-        return await asyncio.to_thread(self.get_live_price_sync, symbol)
+        return await self._in_thread(self.get_live_price_sync, symbol)
 
     def get_symbol_info_sync(self, symbol: str) -> Mt5Dict:
         """``{symbol, digits, tick_size, pip_size, contract_size, lot_step, min_lot, max_lot}``."""
@@ -357,7 +373,7 @@ class TradingService:
 
     async def get_symbol_info(self, symbol: str) -> Mt5Dict:
         """Async twin of :meth:`get_symbol_info_sync`."""
-        return await asyncio.to_thread(self.get_symbol_info_sync, symbol)
+        return await self._in_thread(self.get_symbol_info_sync, symbol)
 
     def get_historical_candles_sync(
         self,
@@ -379,7 +395,7 @@ class TradingService:
         end_time: object = None,
     ) -> list[Mt5Dict]:
         """Async twin of :meth:`get_historical_candles_sync`."""
-        return await asyncio.to_thread(self.get_historical_candles_sync, symbol, timeframe, count, start_time, end_time)
+        return await self._in_thread(self.get_historical_candles_sync, symbol, timeframe, count, start_time, end_time)
 
     # -- streams ---------------------------------------------------------------------------------------------
     # ``callback`` is part of the calls that MT5 hosts make, so it is taken; prices fan out through Channels groups
@@ -392,7 +408,7 @@ class TradingService:
 
     async def subscribe_price(self, symbol: str, callback: StreamCallback | None = None) -> None:
         """Async twin of :meth:`subscribe_price_sync`."""
-        await asyncio.to_thread(self.subscribe_price_sync, symbol, callback)
+        await self._in_thread(self.subscribe_price_sync, symbol, callback)
 
     def unsubscribe_price_sync(self, symbol: str, callback: StreamCallback | None = None) -> None:
         """Give up this service's interest in the symbol's ticks; other holders keep theirs."""
@@ -401,7 +417,7 @@ class TradingService:
 
     async def unsubscribe_price(self, symbol: str, callback: StreamCallback | None = None) -> None:
         """Async twin of :meth:`unsubscribe_price_sync`."""
-        await asyncio.to_thread(self.unsubscribe_price_sync, symbol, callback)
+        await self._in_thread(self.unsubscribe_price_sync, symbol, callback)
 
     def subscribe_candles_sync(self, symbol: str, timeframe: str, callback: StreamCallback | None = None) -> None:
         """Ask for the symbol's bars of one timeframe; they arrive in their Channels group."""
@@ -410,7 +426,7 @@ class TradingService:
 
     async def subscribe_candles(self, symbol: str, timeframe: str, callback: StreamCallback | None = None) -> None:
         """Async twin of :meth:`subscribe_candles_sync`."""
-        await asyncio.to_thread(self.subscribe_candles_sync, symbol, timeframe, callback)
+        await self._in_thread(self.subscribe_candles_sync, symbol, timeframe, callback)
 
     def unsubscribe_candles_sync(self, symbol: str, timeframe: str, callback: StreamCallback | None = None) -> None:
         """Give up this service's interest in these bars; other holders keep theirs."""
@@ -419,4 +435,4 @@ class TradingService:
 
     async def unsubscribe_candles(self, symbol: str, timeframe: str, callback: StreamCallback | None = None) -> None:
         """Async twin of :meth:`unsubscribe_candles_sync`."""
-        await asyncio.to_thread(self.unsubscribe_candles_sync, symbol, timeframe, callback)
+        await self._in_thread(self.unsubscribe_candles_sync, symbol, timeframe, callback)

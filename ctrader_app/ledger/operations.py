@@ -215,16 +215,12 @@ def blocker(operation: Operation) -> uuid.UUID | None:
     )
 
 
-def next_in_lane(operation: Operation) -> uuid.UUID | None:
+def next_in_lane(operation: Operation) -> Operation | None:
     """The operation that may go now that this one has ended."""
     if not operation.lane:
         return None
-    return (
-        Operation.objects.filter(account_id=operation.account_id, lane=operation.lane, state=State.QUEUED.value)
-        .order_by("sequence", "pk")
-        .values_list("pk", flat=True)
-        .first()
-    )
+    lane = Operation.objects.filter(account_id=operation.account_id, lane=operation.lane, state=State.QUEUED.value)
+    return lane.order_by("sequence", "pk").only("pk", "kind").first()
 
 
 # -- the sweep's questions ---------------------------------------------------------------------------------------
@@ -236,12 +232,12 @@ def overdue(now: datetime) -> list[Operation]:
     return list(rows.select_related("account")[:SWEEP_BATCH])
 
 
-def waiting(now: datetime, idle_since: datetime) -> list[tuple[uuid.UUID, str]]:
-    """(id, kind) of queued operations that nobody touched since ``idle_since``: their message may be lost."""
+def waiting(now: datetime, idle_since: datetime) -> list[Operation]:
+    """Queued operations that nobody touched since ``idle_since``: their message may be lost."""
     rows = Operation.objects.filter(
         Q(not_before__isnull=True) | Q(not_before__lte=now), state=State.QUEUED.value, updated_at__lte=idle_since
     )
-    return list(rows.order_by("sequence").values_list("pk", "kind")[:SWEEP_BATCH])
+    return list(rows.order_by("sequence").only("pk", "kind")[:SWEEP_BATCH])
 
 
 def mark_enqueued(operation_ids: list[uuid.UUID], now: datetime) -> None:
@@ -255,9 +251,9 @@ def abandoned(claimed_before: datetime) -> list[Operation]:
     return list(rows.select_related("account")[:SWEEP_BATCH])
 
 
-def doubts_due(now: datetime) -> list[uuid.UUID]:
+def doubts_due(now: datetime) -> list[Operation]:
     """Operations in doubt that should be examined now, those examined least recently first."""
     rows = Operation.objects.filter(
         Q(resolve_after__isnull=True) | Q(resolve_after__lte=now), state=State.IN_DOUBT.value
     )
-    return list(rows.order_by("resolve_after").values_list("pk", flat=True)[:SWEEP_BATCH])
+    return list(rows.order_by("resolve_after").only("pk", "kind")[:SWEEP_BATCH])

@@ -119,8 +119,12 @@ def recover_abandoned(now: datetime) -> tuple[UUID, ...]:
 
 def retry_delay_s(attempts: int) -> float:
     """Doubling from FIRST_RETRY_S to LAST_RETRY_S, each time anywhere between half of it and all of it."""
-    longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(max(attempts, 1) - 1, 16))
-    return longest * _random.uniform(0.5, 1.0)
+    return longest_wait_s(attempts) * _random.uniform(0.5, 1.0)
+
+
+def longest_wait_s(attempts: int) -> float:
+    """The upper bound of :func:`retry_delay_s`; none before the first attempt."""
+    return 0.0 if attempts < 1 else min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 16))
 
 
 def _do(claimed: ReconciliationRun, reader: BookReader) -> Verdict:

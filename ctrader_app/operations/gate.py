@@ -1,0 +1,50 @@
+"""What may stop an operation on our side before anything is sent."""
+
+import logging
+from dataclasses import dataclass
+
+from django.utils.module_loading import import_string
+
+from ctrader_app.conf import get_settings
+from ctrader_app.domain.intents import Intent
+from ctrader_app.domain.operations import RISK_REDUCING
+from ctrader_app.models import TradingAccount, TradingControl
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why we do not send it. ``code`` starts with DENIED_ unless the venue itself said no to a read."""
+
+    code: str
+    message: str
+
+
+def denial_of(account: TradingAccount, intent: Intent) -> Denial | None:
+    """The first thing that stops this operation now, or None.
+
+    Asked right before sending, so that a switch thrown while the operation was queued still stops it. Switches and
+    checks stop opening only: closing, protecting and cancelling lower risk and stay possible.
+    """
+    settings = get_settings()
+    if not settings.execution_enabled:
+        return Denial("DENIED_EXECUTION_DISABLED", "CTRADER_EXECUTION_ENABLED is off: no write leaves this process")
+    if intent.kind in RISK_REDUCING:
+        return None
+    if not account.trading_enabled:
+        return Denial("DENIED_ACCOUNT_STOPPED", "opening trades is stopped for this account")
+    control = TradingControl.objects.filter(pk=TradingControl.SINGLETON, opening_enabled=False).first()
+    if control is not None:
+        return Denial("DENIED_OPENING_STOPPED", control.reason or "opening trades is stopped for all accounts")
+    return _first_objection(settings.pre_trade_checks, account, intent)
+
+
+def _first_objection(checks: tuple[str, ...], account: TradingAccount, intent: Intent) -> Denial | None:
+    for path in checks:
+        try:
+            import_string(path)(account, intent)
+        except Exception as objection:  # noqa: BLE001 - a host's check may raise anything, and all of it means no
+            logger.warning("pre-trade check %s denied %s: %r", path, intent.kind, objection)
+            return Denial("DENIED_PRE_TRADE_CHECK", f"{path.rpartition('.')[2]}: {objection}"[:500])
+    return None

@@ -1,0 +1,229 @@
+"""Settle a doubt by evidence: the service's own replay, or what is to be seen on the account, or a person.
+
+Nothing here looks at how long a doubt has lasted: an old doubt is examined less often, and stays one until it is
+settled.
+"""
+
+import random
+import uuid
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+
+from connectors.base import Mt5Dict
+from connectors.errors import ConnectorError, RequestRefusedError
+from ctrader_app.conf import get_settings
+from ctrader_app.domain import doubt, mt5, outcomes
+from ctrader_app.domain.facts import OpenBook, SyncFact
+from ctrader_app.domain.intents import CancelIntent, CloseIntent, ModifyIntent, PlaceIntent, intent_of
+from ctrader_app.domain.operations import Kind, State
+from ctrader_app.ledger import operations as ledger
+from ctrader_app.ledger.operations import Why
+from ctrader_app.models import Operation, Order, Position
+from ctrader_app.operations import gateway
+from ctrader_app.operations.settle import confirmed, ended, finished
+from ctrader_app.operations.verdicts import FollowUp, Step, Verdict
+
+REPLAY_PROMISE_S = 23 * 3600
+"""Services promise to replay for 24 hours; the last one is left to differing clocks."""
+
+FIRST_LOOK_S = 0.5
+LAST_LOOK_S = 60.0
+"""A doubt is examined after half a second, doubling up to once a minute."""
+
+SETTLING_LAG_S = 5.0
+"""How long a venue may take to list what it has done (Open API histories have lagged by seconds)."""
+
+
+def resolve(operation_id: uuid.UUID, *, actor: str) -> Verdict:
+    """Examine one doubt. Safe to call at any time; an operation that is not in doubt is left alone."""
+    operation = ledger.get(operation_id)
+    if State(operation.state) is not State.IN_DOUBT:
+        return Verdict(State(operation.state))
+    if _may_replay(operation, timezone.now()):
+        return _replay(operation, actor)
+    return _look(operation, actor)
+
+
+def _may_replay(operation: Operation, now: datetime) -> bool:
+    """Whether asking again under the same key cannot do it twice, nor do it too late.
+
+    An order carries its own expiry; a close or a modify does not, so past its deadline it is settled by looking.
+    """
+    if not get_settings().idempotent_writes or operation.body is None or operation.claimed_at is None:
+        return False
+    if (now - operation.claimed_at).total_seconds() > REPLAY_PROMISE_S:
+        return False
+    return Kind(operation.kind) is Kind.PLACE or now < operation.deadline
+
+
+def _replay(operation: Operation, actor: str) -> Verdict:
+    ref = gateway.ref_of(operation.account)
+    outcome = gateway.client().write(ref, Kind(operation.kind), operation.body or {}, str(operation.pk))
+    now = timezone.now()
+    match outcome:
+        case outcomes.Confirmed(answer):
+            return confirmed(operation, answer, Why("confirmed by a replay under the same key", actor), now)
+        case outcomes.Refused(code, message) if _is_verdict(code):
+            why = Why("refused by a replay under the same key", actor, f"{code}: {message}")
+            return ended(operation, State.REFUSED, code=code, message=message, why=why, now=now)
+        case outcomes.Refused(code, message):
+            return _still(operation, Why(f"the replay proved nothing: {code}", actor, message), now)
+        case outcomes.NotSent(reason):
+            return _still(operation, Why(f"the replay did not get through: {reason}", actor), now)
+        case outcomes.Unknown(reason, evidence):
+            return _still(operation, Why(f"the replay proved nothing: {reason}", actor, evidence), now)
+
+
+def _is_verdict(code: str) -> bool:
+    """Whether a refused replay speaks of the write itself.
+
+    A failed authentication, an answer without a code (a proxy's 404), or a key that the service knows otherwise say
+    nothing about what the first sending did.
+    """
+    about_the_request = (outcomes.AUTHENTICATION_FAILED, "IDEMPOTENCY_", "HTTP_")
+    return not code.startswith(about_the_request)
+
+
+def _look(operation: Operation, actor: str) -> Verdict:
+    asked_at = timezone.now()
+    try:
+        reading = _reading(operation)
+    except ConnectorError as error:
+        return _still(operation, Why(f"the account could not be read: {error.code}", actor, error.message), asked_at)
+    now = timezone.now()
+    match reading:
+        case doubt.Happened(answer, reason):
+            return confirmed(operation, answer, Why("its effect was found", actor, reason), now)
+        case doubt.Refuted(code, reason):
+            why = Why("it was found to be without effect", actor, reason)
+            return ended(operation, State.REFUSED, code=code, message=reason, why=why, now=now)
+        case doubt.Absent(reason):
+            return _absent(operation, reason, actor, asked_at, now)
+        case doubt.Inconclusive(reason):
+            return _still(operation, Why("looking proved nothing", actor, reason), now)
+
+
+def _absent(operation: Operation, reason: str, actor: str, asked_at: datetime, now: datetime) -> Verdict:
+    """One authoritative absence; the second one settles it. Readings from before the dust settled do not count."""
+    last_sent = operation.claimed_at or now
+    if get_settings().idempotent_writes:
+        last_sent = max(last_sent, operation.deadline)  # until then it was replayed, and a replay may linger too
+    settled_at = last_sent + timedelta(seconds=gateway.longest_write_s() + SETTLING_LAG_S)
+    if asked_at < settled_at:
+        why = Why("no effect yet, and it may still be under way", actor, reason)
+        return _still(operation, why, now, absences=operation.absences)
+    absences = operation.absences + 1
+    why = Why(f"no effect ({absences} of {doubt.ABSENCES_NEEDED})", actor, reason)
+    if absences < doubt.ABSENCES_NEEDED:
+        return _still(operation, why, now, absences=absences)
+    return ended(operation, State.FAILED, code="NO_EFFECT", message=reason, why=why, now=now)
+
+
+def _still(operation: Operation, why: Why, now: datetime, *, absences: int = 0) -> Verdict:
+    delay_s = min(LAST_LOOK_S, FIRST_LOOK_S * 2 ** min(operation.resolutions, 10)) * random.uniform(0.8, 1.2)  # noqa: S311
+    ledger.note_resolution(
+        operation, resolve_after=now + timedelta(seconds=delay_s), absences=absences, why=why, now=now
+    )
+    if delay_s > 2 * FIRST_LOOK_S:
+        return Verdict(State.IN_DOUBT)
+    return Verdict(State.IN_DOUBT, (FollowUp(Step.RESOLVE, operation.pk, Kind(operation.kind), delay_s),))
+
+
+# -- looking -----------------------------------------------------------------------------------------------------
+
+
+def _reading(operation: Operation) -> doubt.Reading:
+    intent = intent_of(Kind(operation.kind), operation.parameters)
+    book = gateway.client().open_book(gateway.ref_of(operation.account))
+    body: dict[str, Any] = operation.body or {}
+    baseline: dict[str, Any] = operation.baseline or {}
+    match intent:
+        case PlaceIntent():
+            return doubt.read_place(operation.client_order_id, book)
+        case CloseIntent(position_id=position_id):
+            if "volume" not in baseline or "volume" not in body:
+                return doubt.Inconclusive("what was open before is not known")
+            before, volume = Decimal(str(baseline["volume"])), Decimal(str(body["volume"]))
+            return doubt.read_close(position_id, before, volume, book, _history(operation, position_id))
+        case ModifyIntent(position_id=position_id):
+            return doubt.read_modify(position_id, _levels(baseline), _levels(body), book)
+        case CancelIntent(order_id=order_id):
+            return doubt.read_cancel(order_id, book, _positions_of_order(operation, order_id, book))
+
+
+def _history(operation: Operation, position_id: str) -> SyncFact | None:
+    symbol = str((operation.body or {}).get("symbol", ""))
+    try:
+        return gateway.client().sync_data(gateway.ref_of(operation.account), position_id, symbol)
+    except RequestRefusedError:
+        return None
+
+
+def _levels(values: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
+    def level(name: str) -> Decimal | None:
+        value = values.get(name)
+        return None if value is None else Decimal(str(value))
+
+    return level("stop_loss"), level("take_profit")
+
+
+def _positions_of_order(operation: Operation, order_id: str, book: OpenBook) -> list[str]:
+    """Positions that carry the client order id of this working order, at the venue or in our books."""
+    known = Order.objects.filter(account_id=operation.account_id, order_id=order_id).first()
+    if known is None or not known.client_order_id:
+        return []
+    at_venue = [row.position_id for row in book.positions if row.client_order_id == known.client_order_id]
+    booked = Position.objects.filter(account_id=operation.account_id, client_order_id=known.client_order_id)
+    return at_venue or list(booked.values_list("position_id", flat=True))
+
+
+# -- a person's word ---------------------------------------------------------------------------------------------
+
+
+def settle_as_happened(operation_id: uuid.UUID, venue_id: str, actor: str) -> bool:
+    """A person found its effect at the venue under ``venue_id``. False when it is not in doubt (any more)."""
+    operation = ledger.get(operation_id)
+    why = Why("a person found its effect", actor, f"venue id {venue_id}")
+    settled = ledger.succeed(operation, _testified(operation, venue_id), why, timezone.now())
+    if settled:
+        finished(operation)
+    return settled
+
+
+def _testified(operation: Operation, venue_id: str) -> Mt5Dict:
+    """The result as far as a person can state it: what nobody read is None, not invented."""
+    return {
+        "message": "Confirmed by a person",
+        "order_id": mt5.mt5_id(venue_id),
+        "deal_id": None,
+        "volume": None,
+        "price": None,
+        "close_price": None,
+        "status": "filled",
+        "opened_position_ticket": mt5.mt5_id(venue_id) if operation.kind == Kind.PLACE else None,
+        "position_info": {},
+        "retcode": mt5.RETCODE_DONE,
+        "comment": "Confirmed by a person",
+        "operation_id": str(operation.pk),
+        "client_order_id": operation.client_order_id,
+    }
+
+
+def settle_as_not_happened(operation_id: uuid.UUID, actor: str) -> bool:
+    """A person made sure that it had no effect. False when it is not in doubt (any more)."""
+    operation = ledger.get(operation_id)
+    message = "a person made sure that it had no effect"
+    settled = ledger.end(
+        operation, State.FAILED, code="NO_EFFECT", message=message, why=Why(message, actor), now=timezone.now()
+    )
+    if settled:
+        finished(operation)
+    return settled
+
+
+def ask_again(operation_id: uuid.UUID, actor: str) -> Verdict:
+    """A person wants it examined now."""
+    return resolve(operation_id, actor=actor)

@@ -1,0 +1,57 @@
+"""Turn what is known into a final state and its MT5-shaped result."""
+
+from datetime import datetime
+
+from connectors.base import Mt5Dict
+from ctrader_app.domain import mt5
+from ctrader_app.domain.facts import Cancelled, CancelStatus, Closed, Placed, Protected, WriteAnswer
+from ctrader_app.domain.intents import PlaceIntent
+from ctrader_app.domain.operations import Kind, State
+from ctrader_app.ledger import operations as ledger
+from ctrader_app.ledger.operations import Why
+from ctrader_app.models import Operation
+from ctrader_app.operations.announce import announce
+from ctrader_app.operations.verdicts import FollowUp, Step, Verdict
+
+
+def confirmed(operation: Operation, answer: WriteAnswer, why: Why, now: datetime) -> Verdict:
+    """The venue did what it answered: succeeded, but for a cancellation that came after the fill."""
+    if isinstance(answer, Cancelled) and answer.status is CancelStatus.FILLED:
+        message = f"order {answer.order_id} had filled: there was nothing left to cancel"
+        return ended(operation, State.REFUSED, code="ORDER_FILLED", message=message, why=why, now=now)
+    if not ledger.succeed(operation, _result(operation, answer), why, now):
+        return _settled_elsewhere(operation)
+    return finished(operation)
+
+
+def ended(operation: Operation, state: State, *, code: str, message: str, why: Why, now: datetime) -> Verdict:
+    """To REFUSED, EXPIRED or FAILED."""
+    if not ledger.end(operation, state, code=code, message=message, why=why, now=now):
+        return _settled_elsewhere(operation)
+    return finished(operation)
+
+
+def _settled_elsewhere(operation: Operation) -> Verdict:
+    return Verdict(State(ledger.get(operation.pk).state))
+
+
+def finished(operation: Operation) -> Verdict:
+    """Announce it and let the next of its lane go."""
+    operation.refresh_from_db()
+    announce(operation)
+    following = ledger.next_in_lane(operation)
+    follow_ups = () if following is None else (FollowUp(Step.EXECUTE, following.pk, Kind(following.kind)),)
+    return Verdict(State(operation.state), follow_ups)
+
+
+def _result(operation: Operation, answer: WriteAnswer) -> Mt5Dict:
+    operation_id = str(operation.pk)
+    match answer:
+        case Placed():
+            return mt5.place_result(operation_id, PlaceIntent.of_parameters(operation.parameters), answer)
+        case Closed():
+            return mt5.close_result(answer)
+        case Protected():
+            return mt5.modify_result(operation_id, answer)
+        case Cancelled():
+            return mt5.cancel_result(answer)

@@ -1,0 +1,78 @@
+"""Find what fell through: the ledger is the outbox, and this is what empties it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from ctrader_app.domain.operations import Kind
+from ctrader_app.ledger import operations as ledger
+from ctrader_app.ledger.operations import Why
+from ctrader_app.models import Order, Position, ReconciliationRun, TradingAccount
+from ctrader_app.operations import gateway, reconcile
+from ctrader_app.operations.execute import expired, into_doubt
+from ctrader_app.operations.verdicts import FollowUp, Step
+
+ACTOR = "sweep"
+
+IDLE_S = 5.0
+"""A queued row that nobody touched for this long has lost its message, or waits behind a long queue; a second
+message does no harm."""
+
+RECONCILE_EVERY_S = 60.0
+"""Events ask for reconciliations; this is for the event that was never sent. One read a minute costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one sweep did, and what is to be published."""
+
+    expired: int
+    doubted: int
+    follow_ups: tuple[FollowUp, ...]
+
+
+def sweep() -> Sweep:
+    """Expire what is too late, doubt what was abandoned, and name what has to be published again."""
+    now = timezone.now()
+    follow_ups: list[FollowUp] = []
+    overdue = ledger.overdue(now)
+    for operation in overdue:
+        follow_ups += expired(operation, "its deadline passed while it was queued", ACTOR, now).follow_ups
+    abandoned = ledger.abandoned(now - timedelta(seconds=gateway.longest_write_s()))
+    for operation in abandoned:
+        follow_ups += into_doubt(operation, Why("abandoned: no living sender takes this long", ACTOR), now).follow_ups
+    waiting = ledger.waiting(now, now - timedelta(seconds=IDLE_S))
+    ledger.mark_enqueued([operation.pk for operation in waiting], now)
+    follow_ups += [FollowUp(Step.EXECUTE, row.pk, Kind(row.kind)) for row in waiting]
+    follow_ups += [FollowUp(Step.RESOLVE, row.pk, Kind(row.kind)) for row in ledger.doubts_due(now)]
+    return Sweep(len(overdue), len(abandoned), tuple(follow_ups))
+
+
+def due_runs() -> list[uuid.UUID]:
+    """Reconciliations to publish: those of dead workers, those due by the clock, those whose message was lost."""
+    now = timezone.now()
+    recovered = reconcile.recover_abandoned(now)
+    for account in _not_reconciled_since(now - timedelta(seconds=RECONCILE_EVERY_S)):
+        reconcile.request(account, "by the clock")
+    waiting = ReconciliationRun.objects.filter(
+        state=ReconciliationRun.State.REQUESTED, requested_at__lte=now - timedelta(seconds=IDLE_S)
+    )
+    due = [
+        run.pk
+        for run in waiting.order_by("requested_at")[: ledger.SWEEP_BATCH]
+        # A run that failed waits ever longer; publishing it at each sweep would undo that.
+        if run.requested_at + timedelta(seconds=reconcile.longest_wait_s(run.attempts)) <= now
+    ]
+    return [*recovered, *due]
+
+
+def _not_reconciled_since(moment: datetime) -> list[TradingAccount]:
+    """Accounts with something open whose books nobody has compared with the venue since ``moment``."""
+    recent = ReconciliationRun.objects.filter(account=OuterRef("pk"), requested_at__gt=moment)
+    exposed = Q(Exists(Position.objects.filter(account=OuterRef("pk"), is_open=True))) | Q(
+        Exists(Order.objects.filter(account=OuterRef("pk")))
+    )
+    return list(TradingAccount.objects.filter(exposed, ~Exists(recent), platform="ctrader")[: ledger.SWEEP_BATCH])

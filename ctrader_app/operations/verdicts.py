@@ -1,0 +1,33 @@
+"""What a use-case leaves to be done next; the task that called it publishes that."""
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ctrader_app.domain.operations import Kind, State
+
+
+class Step(StrEnum):
+    """What to do with an operation."""
+
+    EXECUTE = "execute"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """One message to publish. ``delay_s`` is short: longer waits are left to the sweep."""
+
+    step: Step
+    operation_id: uuid.UUID
+    kind: Kind
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where an operation stands after a use-case. ``blocked_by`` has to end before this one may go."""
+
+    state: State
+    follow_ups: tuple[FollowUp, ...] = ()
+    blocked_by: uuid.UUID | None = None

@@ -1,0 +1,1 @@
+"""cTrader as a platform of TradingService: reads go to the connector, writes to the command queue."""
