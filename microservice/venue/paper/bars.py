@@ -46,15 +46,16 @@ class Bar(msgspec.Struct, gc=False):
         )
 
 
-def fold_ticks(timeframe: Timeframe, ticks: Iterable[tuple[int, int]]) -> list[Bar]:
-    """Fold (epoch seconds, points), oldest first, into bars."""
+def fold_ticks(timeframe: Timeframe, ticks: Iterable[tuple[int, int]], weight: int = 1) -> list[Bar]:
+    """Fold (epoch seconds, points), oldest first, into bars; each tick counts ``weight`` times in the volume."""
     bars: list[Bar] = []
     for time_s, points in ticks:
         opened = bar_open_s(timeframe, time_s)
         if bars and bars[-1].time_s == opened:
             bars[-1].add(points)
+            bars[-1].volume += weight - 1
         else:
-            bars.append(Bar(opened, points, points, points, points))
+            bars.append(Bar(opened, points, points, points, points, weight))
     return bars
 
 

@@ -16,6 +16,8 @@ _MINUTE = 60
 _DAY = 86_400
 PULL_S = 10 * _DAY
 """Time in which the price drifts back to its reference: keeps it sane over months, invisible over minutes."""
+TICKS_PER_S = 4
+"""What a live symbol makes; a tick of the sparser past stands for as many as would have fallen into its place."""
 
 # How densely the past is sampled: (finest bar made, seconds between ticks, reach into the past in seconds). The
 # reaches give 1,560 M1, 312 M5, 860 M15, 430 M30, 215 H1, 420 H4 and 70 D1 bars for about 29,000 ticks.
@@ -32,12 +34,13 @@ def seeded_history(spec: SymbolSpec, seed: int, anchor_s: int, anchor_points: in
     newest, middle, oldest = (
         _zone(walk, anchor_s, number) for number in range(len(_ZONES))
     )  # newest first: the walk goes one way only
-    minute = fold_ticks(Timeframe.M1, newest)
+    weights = [spacing * TICKS_PER_S for _, spacing, _ in _ZONES]
+    minute = fold_ticks(Timeframe.M1, newest, weights[0])
     five = fold_bars(Timeframe.M5, minute)
-    quarter = [*fold_ticks(Timeframe.M15, middle), *fold_bars(Timeframe.M15, five)]
+    quarter = [*fold_ticks(Timeframe.M15, middle, weights[1]), *fold_bars(Timeframe.M15, five)]
     half = fold_bars(Timeframe.M30, quarter)
     hour = fold_bars(Timeframe.H1, half)
-    four = [*fold_ticks(Timeframe.H4, oldest), *fold_bars(Timeframe.H4, hour)]
+    four = [*fold_ticks(Timeframe.H4, oldest, weights[2]), *fold_bars(Timeframe.H4, hour)]
     return {
         Timeframe.M1: minute,
         Timeframe.M5: five,
