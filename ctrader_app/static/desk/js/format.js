@@ -1,0 +1,40 @@
+// Numbers and times as text. Unknown is a dash, never a zero.
+
+export const DASH = "–";
+
+const moneyFormat = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const lotsFormat = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 8, useGrouping: false });
+
+const known = (value) => typeof value === "number" && Number.isFinite(value);
+
+export const price = (value, digits) => (known(value) ? value.toFixed(digits ?? guessDigits(value)) : DASH);
+export const money = (value) => (known(value) ? moneyFormat.format(value) : DASH);
+export const lots = (value) => (known(value) ? lotsFormat.format(value) : DASH);
+export const percent = (value) => (known(value) ? `${moneyFormat.format(value)} %` : DASH);
+
+/** The decimals that a price shows of itself, for symbols whose digits are not known here. */
+function guessDigits(value) {
+  const text = String(value);
+  return text.includes(".") && !text.includes("e") ? text.length - text.indexOf(".") - 1 : 2;
+}
+
+/** "3 s", "2 min": how long something has been. */
+export function age(ms) {
+  if (ms < 1000) return "now";
+  if (ms < 60_000) return `${Math.floor(ms / 1000)} s`;
+  return ms < 3_600_000 ? `${Math.floor(ms / 60_000)} min` : `${Math.floor(ms / 3_600_000)} h`;
+}
+
+export function clock(iso) {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime()) ? DASH : time.toLocaleTimeString([], { hour12: false });
+}
+
+/** Mark an amount as a gain or a loss. */
+export function tone(element, value) {
+  element.classList.toggle("up", known(value) && value > 0);
+  element.classList.toggle("down", known(value) && value < 0);
+}
+
+/** A number typed by a person, as text for the API: a comma counts as the point. */
+export const typed = (text) => text.trim().replace(",", ".");

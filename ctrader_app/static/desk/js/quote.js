@@ -1,0 +1,75 @@
+// The live bid and ask of the chosen symbol.
+
+import { DASH, age, price } from "./format.js";
+
+const STALE_AFTER_MS = 5000;
+
+const element = (id) => document.getElementById(id);
+
+export class Quote {
+  constructor() {
+    this.clear(null);
+    setInterval(() => this.#showAge(), 500);
+  }
+
+  /** Another symbol: forget what was shown. */
+  clear(digits) {
+    this.digits = digits;
+    this.last = null;
+    this.at = null;
+    this.connected = false;
+    for (const id of ["bid", "ask", "spread", "age"]) {
+      element(id).textContent = DASH;
+      delete element(id).dataset.move;
+    }
+    element("sell-price").textContent = "";
+    element("buy-price").textContent = "";
+    this.#showAge();
+  }
+
+  setDigits(digits) {
+    this.digits = digits;
+    if (this.last) this.#show(this.last);
+  }
+
+  /** Whether the socket that brings the ticks is up. */
+  setConnected(connected) {
+    this.connected = connected;
+    this.#showAge();
+  }
+
+  /** A tick from the socket; `live` is false for a price that was merely asked for. */
+  tick(quote, live = true) {
+    if (!live && this.at !== null) return;
+    if (live) this.at = performance.now();
+    this.#move("bid", quote.bid);
+    this.#move("ask", quote.ask);
+    this.last = quote;
+    this.#show(quote);
+    this.#showAge();
+  }
+
+  #move(id, value) {
+    if (this.last && value !== this.last[id]) element(id).dataset.move = value > this.last[id] ? "up" : "down";
+  }
+
+  #show({ bid, ask }) {
+    element("bid").textContent = element("sell-price").textContent = price(bid, this.digits);
+    element("ask").textContent = element("buy-price").textContent = price(ask, this.digits);
+    element("spread").textContent = price(ask - bid, this.digits);
+  }
+
+  #showAge() {
+    const silent = this.at === null ? null : performance.now() - this.at;
+    element("age").textContent = silent === null ? DASH : age(silent);
+    const stale = !this.connected || silent === null || silent > STALE_AFTER_MS;
+    element("quote").dataset.stale = String(stale);
+    element("stale").hidden = !(stale && this.last);
+    element("stale").textContent = this.connected ? "stale price" : "not connected";
+  }
+
+  /** How long no tick has come, in milliseconds; 0 before the first one. */
+  get silence() {
+    return this.at === null ? 0 : performance.now() - this.at;
+  }
+}
