@@ -39,3 +39,7 @@ TEST_ENVIRONMENT = {
 os.environ.update(TEST_ENVIRONMENT)
 
 from config.settings import *  # noqa: E402, F403
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    # Without a name Django's test database is that shared-cache memory after all.
+    DATABASES["default"]["TEST"] = {"NAME": SQLITE_FILE}  # noqa: F405

@@ -133,7 +133,7 @@ class ScriptedVenue:
         self.book: OpenBook | Exception = OpenBook(positions, orders)
         self.figures: AccountFigures | Exception = figures()
         self.lives: dict[str, SyncFact | Exception] = {}
-        self.on_book: Callable[[], None] = lambda: None
+        self.on_book: Callable[[], object] = lambda: None
         self.books_read = 0
         self.lives_read: list[tuple[str, str]] = []
         self.accounts: set[str] = set()

@@ -111,7 +111,7 @@ def test_a_statement_asked_for_before_our_last_write_overwrites_nothing(
         OpenBook(tuple(theirs), ()),
         ASKED_AT,
     )
-    assert not (diff.changed or diff.vanished or diff.orders_changed or diff.orders_gone)
+    assert [*diff.changed, *diff.vanished, *diff.orders_changed, *diff.orders_gone] == []
     assert {fact.position_id for fact in diff.opened}.isdisjoint(fact.position_id for fact in ours)
 
 
