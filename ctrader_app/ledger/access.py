@@ -28,6 +28,11 @@ def issue_token(user: User, name: str) -> str:
     return token
 
 
+def adopt_token(user: User, name: str, token: str) -> None:
+    """Let ``token``, made and kept elsewhere from as good a random source, open ``user``'s accounts."""
+    ApiToken.objects.get_or_create(digest=_digest(token), defaults={"user": user, "name": name})
+
+
 def user_of_token(token: str) -> User | None:
     """Whose token this is; None for an unknown or revoked one and for a user who is no longer active."""
     if not _plausible(token):
