@@ -27,7 +27,9 @@ TEST_ENVIRONMENT = {
     "CTRADER_API_BASE_URL": "http://127.0.0.1:9",
     "CTRADER_API_PREFIX": "",
     "AMQP_URL": "memory://",
-    "CELERY_BROKER_URL": "memory://",
+    # Empty: Celery obeys these two before any configuration, so that no test could point the app elsewhere.
+    "CELERY_BROKER_URL": "",
+    "CELERY_RESULT_BACKEND": "",
     "CHANNELS_REDIS_URL": "",
     "AMQP_EVENTS_EXCHANGE": "ctrader.events",
     "AMQP_EVENTS_QUEUE": "ctrader.backend",

@@ -33,15 +33,15 @@ class SocketGuard:
         getaddrinfo = socket.getaddrinfo
 
         def guarded_connect(self_: socket.socket, address: Any, /) -> None:
-            self.check(self_.family, address)
+            self.check(self_, address)
             connect(self_, address)
 
         def guarded_connect_ex(self_: socket.socket, address: Any, /) -> int:
-            self.check(self_.family, address)
+            self.check(self_, address)
             return connect_ex(self_, address)
 
         def guarded_sendto(self_: socket.socket, data: Any, *rest: Any) -> int:
-            self.check(self_.family, rest[-1])
+            self.check(self_, rest[-1])
             return sendto(self_, data, *rest)
 
         def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -53,12 +53,14 @@ class SocketGuard:
         patch.setattr(socket.socket, "sendto", guarded_sendto)
         patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
 
-    def check(self, family: int, address: Any) -> None:
-        """Raise ForeignConnectionError when an internet address is not on loopback."""
-        if family not in (socket.AF_INET, socket.AF_INET6):
+    def check(self, used: socket.socket, address: Any) -> None:
+        """Close the socket and raise ForeignConnectionError when an internet address is not on loopback."""
+        if used.family not in (socket.AF_INET, socket.AF_INET6):
             return
         host = address[0]
         if not _is_local(host):
+            # Its owner expects OSError only, and would leave it open.
+            used.close()
             self._stop(f"{host}:{address[1]}")
 
     def check_name(self, host: Any) -> None:
@@ -68,8 +70,8 @@ class SocketGuard:
         host" can be tested.
         """
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-        if name is None or _is_local(name) or name.rstrip(".") == socket.gethostname():
-            return
+        if name is None or _is_local(name) or _is_number(name) or name.rstrip(".") == socket.gethostname():
+            return  # nobody is asked; `connect` looks at numbers
         if name.rstrip(".").endswith(".invalid"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         self._stop(name)
@@ -93,10 +95,13 @@ class SocketGuard:
         assert self.take_attempts(), "nothing tried to leave loopback"
 
 
-def _is_local(host: str) -> bool:
-    if host in _LOCAL_NAMES:
-        return True
+def _is_number(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
+    return True
+
+
+def _is_local(host: str) -> bool:
+    return host in _LOCAL_NAMES or (_is_number(host) and ipaddress.ip_address(host.partition("%")[0]).is_loopback)

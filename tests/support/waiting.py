@@ -1,9 +1,10 @@
 """Waiting for a condition with a deadline: the only way tests wait."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
@@ -40,16 +41,29 @@ def wait_until(
         time.sleep(POLL_INTERVAL_S)
 
 
+@overload
 async def wait_until_async(
-    condition: Callable[[], T | Awaitable[T]],
+    condition: Callable[[], Awaitable[T]], timeout_s: float = ..., message: str | Callable[[], str] = ...
+) -> T: ...
+
+
+@overload
+async def wait_until_async(
+    condition: Callable[[], T], timeout_s: float = ..., message: str | Callable[[], str] = ...
+) -> T: ...
+
+
+async def wait_until_async(
+    condition: Callable[[], object],
     timeout_s: float = 10.0,
     message: str | Callable[[], str] = "the condition never came true",
-) -> T:
+) -> object:
     """As `wait_until`, without blocking the event loop; `condition` may return an awaitable."""
     deadline = time.monotonic() + timeout_s
     while True:
-        outcome = condition()
-        value = await outcome if isinstance(outcome, Awaitable) else outcome
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
         if value:
             return value
         if time.monotonic() >= deadline:
