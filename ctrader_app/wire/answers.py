@@ -4,6 +4,8 @@ An answer with status 200 that lacks what the contract requires is unreadable: i
 zeros or "now". A write's answer is compared with what was sent: an answer about something else is unreadable too.
 """
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,9 +37,15 @@ T = TypeVar("T")
 
 MAX_CODE_CHARS = 80
 MAX_MESSAGE_CHARS = 500
-MAX_EXTRA_CHARS = 4000
+MAX_EXTRA_BYTES = 4096
 
-_REJECTED = frozenset({"rejected", "reject", "refused", "error", "failed"})
+_REJECTED = frozenset({"rejected", "reject"})
+_NOT_DONE = _REJECTED | {"error", "failed"}
+"""Of a write, "failed" alone proves nothing; of a subscription, it must not be taken for done."""
+
+_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+"""A text in an error's place that is a code: ``IDEMPOTENCY_IN_PROGRESS`` must be known for what it is."""
+
 _CANCELLED = {"cancelled": CancelStatus.CANCELLED, "canceled": CancelStatus.CANCELLED, "filled": CancelStatus.FILLED}
 
 
@@ -97,17 +105,17 @@ def parse_sync(data: bytes, position_id: str, symbol: str) -> SyncFact | BrokerR
 
 def parse_session(data: bytes) -> str | BrokerRejection:
     """POST /connect: the session's id, "" when the service names none."""
-    return _read(data, lambda row: row.optional_identifier("session_id"))
+    return _read(data, lambda row: row.optional_identifier("session_id"), _NOT_DONE)
 
 
 def parse_done(data: bytes) -> BrokerRejection | None:
     """Answers that say no more than that it was done: disconnect and the subscriptions."""
-    return _read(data, lambda _row: None)
+    return _read(data, lambda _row: None, _NOT_DONE)
 
 
-def _read(data: bytes, reader: Callable[[Row], T]) -> T | BrokerRejection:
+def _read(data: bytes, reader: Callable[[Row], T], refusals: frozenset[str] = _REJECTED) -> T | BrokerRejection:
     row = Row(decode(data))
-    return _rejection(row) or reader(row)
+    return _rejection(row, refusals) or reader(row)
 
 
 _SYMBOL_FIELDS = frozenset(
@@ -123,7 +131,6 @@ def _symbol(row: Row, symbol: str) -> SymbolFact:
     if digits > 15 or digits != int(digits):
         raise UnreadableAnswer("digits is not a number of digits")
     extra = {name: value for name, value in row.values.items() if name not in _SYMBOL_FIELDS}
-    plain = msgspec.json.Encoder(decimal_format="number").encode(extra)
     return SymbolFact(
         symbol=named,
         digits=int(digits),
@@ -133,8 +140,28 @@ def _symbol(row: Row, symbol: str) -> SymbolFact:
         lot_step=row.positive("lot_step"),
         min_lot=row.positive("min_lot"),
         max_lot=row.positive("max_lot"),
-        extra=msgspec.json.decode(plain, type=dict[str, object]) if len(plain) <= MAX_EXTRA_CHARS else {},
+        extra=_bounded(extra),
     )
+
+
+def _bounded(extra: dict[str, object]) -> dict[str, object]:
+    """As plain JSON values; nothing at all when it is too much to carry around."""
+    try:
+        plain = {name[:MAX_CODE_CHARS]: _plain(value) for name, value in extra.items()}
+        return plain if len(msgspec.json.encode(plain)) <= MAX_EXTRA_BYTES else {}
+    except (RecursionError, ValueError):
+        return {}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, Decimal):
+        approximate = float(value)
+        return approximate if math.isfinite(approximate) else None
+    return value
 
 
 def _sync(row: Row, position_id: str, symbol: str) -> SyncFact:
@@ -278,51 +305,57 @@ def _status(row: Row) -> str:
 # -- errors --------------------------------------------------------------------------------------------------
 
 
-def _rejection(row: Row) -> BrokerRejection | None:
+def _rejection(row: Row, statuses: frozenset[str] = _REJECTED) -> BrokerRejection | None:
     body = _error_of(row)
-    if not body.code and not body.message and _status(row) not in _REJECTED:
+    if not body.code and not body.message and _status(row) not in statuses:
         return None
-    return BrokerRejection(body.code or "REJECTED", body.message or row_message(row) or "the broker rejected it")
+    return BrokerRejection(body.code or "REJECTED", body.message or _message(row) or "the broker rejected it")
+
+
+def parse_error(data: bytes) -> ErrorBody:
+    """Code and message out of the body of an error answer, whatever it is. Never raises.
+
+    Read are the contract's ``{"error": {"code", "message"}}``, a bare text in its place, the same under ``detail``
+    (as web frameworks have it), and code and message at the top.
+    """
+    try:
+        row = Row(decode(data))
+    except UnreadableAnswer:
+        return ErrorBody("", "")
+    found = [_error_of(row), _said(row.values.get("detail")), ErrorBody(_code(row), _message(row))]
+    return ErrorBody(
+        next((body.code for body in found if body.code), ""), next((body.message for body in found if body.message), "")
+    )
 
 
 def _error_of(row: Row) -> ErrorBody:
-    code = _short(row.raw("error_code"), MAX_CODE_CHARS)
-    error = row.values.get("error")
-    if isinstance(error, dict):
-        nested = Row(error)
-        inner = _short(nested.raw("code") or nested.raw("error_code"), MAX_CODE_CHARS)
-        return ErrorBody(code or inner, row_message(nested))
-    message = _short(error, MAX_MESSAGE_CHARS)
-    return ErrorBody(code, message or (row_message(row) if code else ""))
+    """The error that an answer carries; nothing when it carries none."""
+    said = _said(row.values.get("error"))
+    code = _short(row.raw("error_code"), MAX_CODE_CHARS) or said.code
+    return ErrorBody(code, said.message or (_message(row) if code else ""))
 
 
-def row_message(row: Row) -> str:
-    """The message beside a code, under the names that services use."""
-    for name in ("message", "description", "detail", "reason"):
+def _said(value: object) -> ErrorBody:
+    if isinstance(value, list) and value:
+        value = value[0]  # validation errors: the first one is enough for people
+    if isinstance(value, dict):
+        row = Row(value)
+        inner = row.values.get("error")
+        return _error_of(row) if isinstance(inner, dict) else ErrorBody(_code(row), _message(row))
+    text = _short(value, MAX_MESSAGE_CHARS)
+    return ErrorBody(text, "") if _CODE.fullmatch(text) else ErrorBody("", text)
+
+
+def _code(row: Row) -> str:
+    return _short(row.raw("error_code") or row.raw("code"), MAX_CODE_CHARS)
+
+
+def _message(row: Row) -> str:
+    for name in ("message", "description", "detail", "reason", "msg"):
         text = _short(row.raw(name), MAX_MESSAGE_CHARS)
         if text:
             return text
     return ""
-
-
-def parse_error(data: bytes) -> ErrorBody:
-    """Code and message out of the body of an error answer, whatever it is. Never raises."""
-    try:
-        values = decode(data)
-    except UnreadableAnswer:
-        return ErrorBody("", "")
-    if not isinstance(values, dict):
-        return ErrorBody("", "")
-    row = Row(values)
-    body = _error_of(row)
-    detail = values.get("detail")
-    if not body.code and isinstance(detail, dict):
-        nested = _error_of(Row(detail))
-        body = ErrorBody(
-            nested.code or _short(detail.get("code"), MAX_CODE_CHARS), nested.message or row_message(Row(detail))
-        )
-    code = body.code or _short(values.get("code"), MAX_CODE_CHARS)
-    return ErrorBody(code, body.message or row_message(row))
 
 
 def _short(value: object, limit: int) -> str:

@@ -1,6 +1,7 @@
 """Times as services write them."""
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ctrader_app.wire.errors import UnreadableAnswer
@@ -12,6 +13,8 @@ LATEST_S = 4_102_444_800
 """2100-01-01 UTC. No market time lies outside, and inside, epoch seconds and milliseconds cannot be confused."""
 
 MAX_ISO_CHARS = 40
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_epoch_ms(value: object, name: str) -> int:
@@ -29,7 +32,7 @@ def read_time(value: object, name: str) -> datetime:
     """:func:`read_epoch_ms` as an aware datetime in UTC, with the microseconds that ISO text may carry."""
     if isinstance(value, str) and (moment := _iso(value)) is not None:
         return in_range(moment, name)
-    return datetime.fromtimestamp(read_epoch_ms(value, name) / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=read_epoch_ms(value, name))
 
 
 def in_range(moment: datetime, name: str) -> datetime:
@@ -68,6 +71,8 @@ def _from_text(text: str, name: str) -> int:
 
 def _from_number(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise UnreadableAnswer(f"{name} is not a time")
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise UnreadableAnswer(f"{name} is not a time")
     if EARLIEST_S <= value < LATEST_S:
         return int(value * 1000)
