@@ -14,8 +14,7 @@ TEST_SHARED_SECRET = "test-shared-secret-0123456789abcdef"
 TEST_ENCRYPTION_KEY = "dGVzdC1vbmx5LWZlcm5ldC1rZXktMzItYnl0ZXMhISE="
 TEST_DJANGO_SECRET_KEY = "test-only-django-secret-key-000000000000000000000000"
 
-# One file a process, so that two runs on one machine do not meet. SQLite in a file, not in memory: threads need
-# the real locking, and the shared-cache memory mode has other rules.
+# One file a process, so that two runs on one machine do not meet.
 SQLITE_FILE = Path(tempfile.gettempdir()) / f"django-ctrader-test-{os.getpid()}.sqlite3"
 
 TEST_ENVIRONMENT = {
@@ -25,23 +24,25 @@ TEST_ENVIRONMENT = {
     "INTERNAL_SHARED_SECRET": TEST_SHARED_SECRET,
     # Nothing listens on port 9 of loopback: a test that wants a microservice starts one and says where it is.
     "CTRADER_API_BASE_URL": "http://127.0.0.1:9",
-    "CTRADER_API_PREFIX": "",
     "AMQP_URL": "memory://",
     # Empty: Celery obeys these two before any configuration, so that no test could point the app elsewhere.
     "CELERY_BROKER_URL": "",
     "CELERY_RESULT_BACKEND": "",
-    "CHANNELS_REDIS_URL": "",
-    "AMQP_EVENTS_EXCHANGE": "ctrader.events",
-    "AMQP_EVENTS_QUEUE": "ctrader.backend",
-    "CTRADER_EXECUTION_ENABLED": "true",
-    "CTRADER_ORDER_TTL_SECONDS": "30",
-    "CTRADER_WRITE_WAIT_SECONDS": "20",
-    "CTRADER_IDEMPOTENT_WRITES": "true",
+    "PYTHON_DOTENV_DISABLED": "1",
 }
+
+_OURS = ("AMQP_", "CELERY_", "CHANNELS_", "CTRADER_", "DATABASE_", "DJANGO_", "INTERNAL_")
+_KEPT = {"DJANGO_SETTINGS_MODULE"}
+
+for _name in [name for name in os.environ if name.startswith(_OURS) and name not in _KEPT]:
+    del os.environ[_name]
 os.environ.update(TEST_ENVIRONMENT)
 
 from config.settings import *  # noqa: E402, F403
+from config.settings import DATABASES  # noqa: E402
 
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
-    # Without a name Django's test database is that shared-cache memory after all.
-    DATABASES["default"]["TEST"] = {"NAME": SQLITE_FILE}  # noqa: F405
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # In a file: Django's default for tests is memory shared between threads, which has other locks than any database
+    # in production. A crash may lose it all, so nothing waits for the disk.
+    DATABASES["default"]["TEST"] = {"NAME": str(SQLITE_FILE)}
+    DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"

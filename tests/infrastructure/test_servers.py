@@ -1,5 +1,6 @@
 """Every server helper starts, answers, restarts, and leaves no process behind."""
 
+import asyncio
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import redis
 from django.contrib.auth.models import User
 from django.db import connection
 from kombu import Connection, Exchange
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page
 
 from tests.support.chromium import Chromium
 from tests.support.database import django_on
@@ -202,3 +205,34 @@ def test_leaving_another_database_brings_the_open_transaction_back(postgres_url:
 def test_plain_database_tests_run_on_sqlite_and_start_empty(db: None) -> None:
     assert connection.vendor == "sqlite"
     assert not User.objects.exists()
+
+
+def test_each_database_is_the_one_it_says(each_database: str) -> None:
+    assert each_database.startswith(connection.vendor)
+    assert not connection.in_atomic_block
+    assert not User.objects.exists()
+    User.objects.create_user("left over")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sqlite_is_a_file_with_the_locks_of_production() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode")
+        assert cursor.fetchone() == ("wal",)
+    assert Path(str(connection.settings_dict["NAME"])).is_file()
+
+
+def test_a_page_in_the_browser_and_the_orm_in_one_test(page: Page, postgres_db: str) -> None:
+    page.set_content("<h1 id=a>hello</h1>")
+    assert page.inner_text("#a") == "hello"
+    User.objects.create_user("beside-the-browser")
+    assert User.objects.count() == 1
+
+
+async def test_an_asynchronous_test_runs_after_one_with_a_browser() -> None:
+    assert asyncio.get_running_loop().is_running()
+
+
+def test_a_page_cannot_reach_another_machine(page: Page) -> None:
+    with pytest.raises(PlaywrightError, match=r"ERR_NAME_NOT_RESOLVED|ERR_ADDRESS_UNREACHABLE"):
+        page.goto("http://example.org/")

@@ -18,9 +18,11 @@ def django_on(url: str) -> Iterator[None]:
     settings = connections.settings
     before = settings[DEFAULT_DB_ALIAS]
     put_aside = connections[DEFAULT_DB_ALIAS]
-    settings[DEFAULT_DB_ALIAS] = connections.configure_settings({DEFAULT_DB_ALIAS: dict(dj_database_url.parse(url))})[
-        DEFAULT_DB_ALIAS
-    ]
+    wanted = dict(dj_database_url.parse(url))
+    if wanted["ENGINE"] == before["ENGINE"]:
+        # The project's options for this engine hold here too.
+        wanted["OPTIONS"] = before["OPTIONS"]
+    settings[DEFAULT_DB_ALIAS] = connections.configure_settings({DEFAULT_DB_ALIAS: wanted})[DEFAULT_DB_ALIAS]
     del connections[DEFAULT_DB_ALIAS]
     try:
         yield

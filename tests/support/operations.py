@@ -48,7 +48,7 @@ class Venue:
 
     def arm(self, endpoint: str, fault: str, count: int = 1, **extra: Any) -> None:
         """Let the next ``count`` requests to ``endpoint`` meet ``fault``."""
-        body = {"faults": [{"endpoint": endpoint, "fault": fault, "count": count, **extra}]}
+        body = {"endpoint": endpoint, "kind": fault, "count": count, **extra}
         self._checked(self._session.post(f"{self.base_url}/_faults", json=body, timeout=5))
 
     def disarm(self) -> None:

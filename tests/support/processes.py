@@ -104,7 +104,15 @@ def give_to(path: Path, user: str | None) -> None:
 def base_environment() -> dict[str, str]:
     """The few variables every child needs; nothing of the developer's own configuration passes."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-    return {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", "PYTHONUNBUFFERED": "1", **kept}
+    return {
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "HOME": "/nonexistent",
+        "PYTHONUNBUFFERED": "1",
+        # Nor does the `.env` of the developer's working copy.
+        "PYTHON_DOTENV_DISABLED": "1",
+        **kept,
+    }
 
 
 class ManagedProcess:

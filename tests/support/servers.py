@@ -1,6 +1,8 @@
 """Fixtures: real servers, each started when the first test asks for it and stopped at the end of the run."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -71,6 +73,32 @@ def postgres_db(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterat
     """Django, in this process, on the database of `postgres_url`: real commits, real locks, any thread."""
     with django_db_blocker.unblock(), django_on(postgres_url):
         yield postgres_url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Path:
+    """A migrated, empty SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
+    with django_db_blocker.unblock():
+        migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_db(sqlite_template: Path, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """Django, in this process, on an empty SQLite file of the test's own: real commits, any thread."""
+    path = tmp_path / "database.sqlite3"
+    shutil.copy(sqlite_template, path)
+    url = f"sqlite:///{path}"
+    with django_db_blocker.unblock(), django_on(url):
+        yield url
+
+
+@pytest.fixture(params=["sqlite_db", "postgres_db"])
+def each_database(request: pytest.FixtureRequest) -> str:
+    """Runs the test twice, on SQLite and on PostgreSQL, with real commits in any thread; the database's URL."""
+    url: str = request.getfixturevalue(request.param)
+    return url
 
 
 @pytest.fixture(scope="session")

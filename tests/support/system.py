@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.settings import TEST_DJANGO_SECRET_KEY, TEST_ENCRYPTION_KEY, TEST_SHARED_SECRET
+from tests.settings import TEST_ENVIRONMENT
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ManagedProcess, ProcessFailedError, base_environment, make_folder
 
@@ -38,10 +38,8 @@ def system_environment(
     """The whole environment of one of the product's processes; `extra` wins."""
     return {
         **base_environment(),
+        **TEST_ENVIRONMENT,
         "DJANGO_SETTINGS_MODULE": "config.settings",
-        "DJANGO_SECRET_KEY": TEST_DJANGO_SECRET_KEY,
-        "CTRADER_ENCRYPTION_KEY": TEST_ENCRYPTION_KEY,
-        "INTERNAL_SHARED_SECRET": TEST_SHARED_SECRET,
         "DATABASE_URL": database_url,
         "AMQP_URL": amqp_url,
         "CHANNELS_REDIS_URL": redis_url,
