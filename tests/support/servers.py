@@ -13,6 +13,7 @@ from tests.support.database import django_on, migrate
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitMQServer
 from tests.support.redis_server import RedisServer
+from tests.support.system import EmbeddedSystem, ProductionSystem
 
 BROWSER_TIMEOUT_MS = 10_000
 """How long a page may take for anything before the test fails; Playwright's own 30 s hides what hangs."""
@@ -128,3 +129,17 @@ def browser_context(chromium_browser: Browser) -> Iterator[BrowserContext]:
 def page(browser_context: BrowserContext) -> Page:
     """An empty page in a fresh profile."""
     return browser_context.new_page()
+
+
+@pytest.fixture
+def production_system(amqp_url: str, redis_url: str, postgres_db: str) -> Iterator[ProductionSystem]:
+    """The five processes of production over servers of the test's own; Django, here, is on their database."""
+    with ProductionSystem(database_url=postgres_db, amqp_url=amqp_url, redis_url=redis_url) as system:
+        yield system
+
+
+@pytest.fixture
+def embedded_system() -> Iterator[EmbeddedSystem]:
+    """`python -m config.embedded` over an empty state folder."""
+    with EmbeddedSystem() as system:
+        yield system
