@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from config.embedded.state import State, StateError
 
@@ -38,23 +39,26 @@ def _free_port(wanted: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def main() -> int:
-    """Returns an exit code only when it cannot start."""
-    arguments = _arguments()
+def _environment(arguments: argparse.Namespace) -> tuple[int, dict[str, str]]:
     try:
         port = _free_port(arguments.port)
-        environment = State(arguments.state).environment(microservice_port=_free_port(0))
+        return port, State(arguments.state).environment(microservice_port=_free_port(0))
     except StateError as error:
         sys.stderr.write(f"cannot start: {error}\n")
-        return 2
     except OSError as error:
         sys.stderr.write(f"cannot start: port {arguments.port} is not free ({error.strerror}); choose another --port\n")
-        return 2
+    sys.exit(2)
+
+
+def main() -> NoReturn:
+    """Does not return: the process becomes the system, or exits with 2."""
+    arguments = _arguments()
+    port, environment = _environment(arguments)
     # The settings are read when Django is imported, so the environment has to be there before: a new image of this
     # process, same pid, is the plain way to have that.
     command = [sys.executable, "-m", "config.embedded.run", str(port), str(arguments.state.resolve())]
-    os.execve(sys.executable, command, {"DJANGO_LOG_LEVEL": "WARNING", **os.environ, **environment})
+    os.execve(sys.executable, command, {"DJANGO_LOG_LEVEL": "WARNING", **os.environ, **environment})  # noqa: S606
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
