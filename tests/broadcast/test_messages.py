@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from ctrader_app.broadcast.messages import conflation_key, encode_error, frame_of, make, price_content
-from ctrader_app.broadcast.shapes import figures_content, order_content, position_content
-from ctrader_app.domain.facts import AccountFigures, Direction, OrderFact, OrderType, PositionFact
 
 PRICE = price_content("EURUSD", 1.1, 1.2, datetime(2026, 1, 2, 3, 4, 5, 678901, UTC))
 CANDLE = {
@@ -99,25 +97,4 @@ def test_what_replaces_what() -> None:
 def test_an_error_frame_says_where_it_belongs() -> None:
     assert json.loads(encode_error("X", "why", timeframe="M1")) == {
         "type": "error", "code": "X", "message": "why", "timeframe": "M1",
-    }  # fmt: skip
-
-
-def test_the_shapes_of_rows() -> None:
-    figures = AccountFigures(Decimal(100), Decimal(90), Decimal(0), Decimal(90), None, "EUR")
-    assert figures_content(figures) == {
-        "balance": 100.0, "equity": 90.0, "margin": 0.0, "free_margin": 90.0, "margin_level": None, "currency": "EUR",
-    }  # fmt: skip
-    position = PositionFact(
-        "7", "EURUSD", Direction.SELL, Decimal("0.10"), Decimal("1.1"), None, None, Decimal("1.0"), Decimal("-3"),
-        Decimal(0), Decimal("-1"), datetime(2026, 1, 2, tzinfo=UTC), "cid", "label", "comment",
-    )  # fmt: skip
-    assert position_content(position) == {
-        "position_id": "7", "symbol": "EURUSD", "direction": "SELL", "volume": 0.1, "open_price": 1.1,
-        "current_price": None, "stop_loss": None, "take_profit": 1.0, "profit": -3.0, "swap": 0.0, "commission": -1.0,
-        "open_time": "2026-01-02T00:00:00.000Z", "client_order_id": "cid", "label": "label", "comment": "comment",
-    }  # fmt: skip
-    order = OrderFact("9", "EURUSD", Direction.BUY, OrderType.LIMIT, Decimal(1), Decimal("1.05"), None, None, None)
-    assert order_content(order) == {
-        "order_id": "9", "symbol": "EURUSD", "direction": "BUY", "order_type": "LIMIT", "volume": 1.0, "price": 1.05,
-        "stop_loss": None, "take_profit": None, "created_at": None, "client_order_id": "", "label": "",
     }  # fmt: skip

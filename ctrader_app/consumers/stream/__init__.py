@@ -1,0 +1,1 @@
+"""The stream worker's parts: two queues, two policies."""

@@ -1,0 +1,182 @@
+"""One queue, read on a connection of its own, for as long as the worker lives.
+
+kombu's ConsumerMixin is not used for three reasons: it looks at heartbeats only while nothing arrives, so a broker
+closes the connection of a busy reader that never acknowledges; an exception in a callback ends it; and it decodes
+bodies by the content type that a stranger wrote on them. Here heartbeats are due by the clock, the handler decides
+every message's fate without raising, and the raw body is handed over.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kombu import Connection, Consumer, Queue
+
+from ctrader_app.consumers.stream.budget import ErrorBudget
+from ctrader_app.consumers.stream.counters import Tally
+from ctrader_app.consumers.stream.options import StreamOptions
+from ctrader_app.consumers.stream.topology import Topology
+
+logger = logging.getLogger(__name__)
+
+DRAIN_S = 0.25
+"""How soon a stop is noticed while nothing arrives."""
+
+CONNECT_TIMEOUT_S = 5.0
+
+_BOUNDED = {"read_timeout": 10.0, "write_timeout": 10.0}
+"""Seconds for an answer of the broker. Waiting for messages has its own limit, :data:`DRAIN_S`."""
+
+Handler = Callable[[Any], None]
+
+
+class QueueReader:
+    """Reads one queue and hands every kombu message to ``handle``, which must not raise for what a message holds."""
+
+    def __init__(
+        self,
+        options: StreamOptions,
+        topology: Topology,
+        queue: Queue,
+        handle: Handler,
+        *,
+        no_ack: bool,
+        tally: Tally,
+        stopping: threading.Event,
+    ) -> None:
+        self._options = options
+        self._topology = topology
+        self._queue = queue
+        self._handle = handle
+        self._no_ack = no_ack
+        self._tally = tally
+        self._stopping = stopping
+        self._connection: Connection | None = None
+        self._channel: Any = None
+        self._next_beat = 0.0
+        self.budget = ErrorBudget(options.error_budget, options.first_pause_s, options.longest_pause_s)
+        self.ready = threading.Event()
+
+    def run(self) -> None:
+        """Read until told to stop. Raises StreamFailedError when the error budget is used up."""
+        while not self._stopping.is_set():
+            connection = self._new_connection()
+            errors: tuple[type[BaseException], ...] = (
+                *connection.connection_errors, *connection.channel_errors, OSError,
+            )  # fmt: skip
+            try:
+                self._session(connection)
+            except errors as error:
+                self.ready.clear()
+                if self._stopping.is_set():
+                    return
+                self._tally.add("reconnects")
+                logger.warning("%s: the broker is lost (%r), trying again", self._queue.name, error)
+                self._stopping.wait(self.budget.spend(f"the broker is lost: {error!r}"))
+                _drop(connection, politely=False)
+            else:
+                _drop(connection, politely=True)
+            finally:
+                self.ready.clear()
+                self._connection = self._channel = None
+
+    def beat(self) -> bool:
+        """Send, and look for, a heartbeat if one is due; for handlers that take long. Raises when the broker is gone.
+
+        Returns whether one was due.
+        """
+        connection = self._connection
+        if connection is None or time.monotonic() < self._next_beat:
+            return False
+        self._next_beat = time.monotonic() + self._options.heartbeat_s / 4
+        if connection.supports_heartbeats:
+            connection.heartbeat_check()
+        return True
+
+    def publish(self, exchange: str, routing_key: str, message: Any) -> None:
+        """Pass a message on, as it is, on this reader's channel. Only from within ``handle``."""
+        headers = {str(name): value for name, value in (message.headers or {}).items() if value is not None}
+        self._connection_producer().publish(
+            raw_body(message),
+            exchange=exchange,
+            routing_key=routing_key,
+            headers=headers,
+            content_type="application/json",
+            content_encoding="binary",
+            delivery_mode=2,
+            retry=False,
+        )
+
+    def _connection_producer(self) -> Any:
+        if self._connection is None:
+            raise ConnectionError("not connected")
+        return self._connection.Producer(self._channel)
+
+    def _new_connection(self) -> Connection:
+        memory = self._options.in_memory
+        return Connection(
+            self._options.url,
+            heartbeat=0 if memory else self._options.heartbeat_s,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            # The in-memory broker polls; at 20 ms an event is handled within that time at next to no load.
+            transport_options={"polling_interval": 0.02} if memory else {**_BOUNDED, **self._about()},
+        )
+
+    def _about(self) -> dict[str, object]:
+        return {"client_properties": {"connection_name": f"reader of {self._queue.name}"}}
+
+    def _session(self, connection: Connection) -> None:
+        connection.connect()
+        channel: Any = connection.channel()
+        # Bodies stay bytes, whatever encoding the message claims.
+        channel.auto_decode = False
+        self._topology.declare(channel)
+        consumer = Consumer(
+            channel,
+            queues=[self._queue],
+            on_message=self._handle,
+            on_decode_error=self._undecodable,
+            no_ack=self._no_ack,
+            prefetch_count=None if self._no_ack else self._options.prefetch,
+            auto_declare=False,
+        )
+        self._connection, self._channel = connection, channel
+        self._next_beat = 0.0
+        consumer.consume()
+        self.ready.set()
+        self._drain(connection)
+
+    def _drain(self, connection: Connection) -> None:
+        drain, stopped = connection.drain_events, self._stopping.is_set
+        while not stopped():
+            try:
+                drain(timeout=DRAIN_S)
+            except TimeoutError:
+                self.budget.restore()
+            if self.beat():
+                self.budget.restore()
+
+    def _undecodable(self, message: Any, error: Exception) -> None:
+        # kombu's own answer would be to acknowledge it. The handler judges the raw body, as it does every other's.
+        logger.debug("kombu cannot make sense of a message: %r", error)
+        self._handle(message)
+
+
+def raw_body(message: Any) -> bytes:
+    """The body as it arrived."""
+    body = message.body
+    return body if isinstance(body, bytes) else bytes(str(body or ""), "utf-8", "surrogatepass")
+
+
+def _drop(connection: Connection, *, politely: bool) -> None:
+    # Politeness waits for the broker's answer, which one that was lost will not give. What is unacknowledged goes
+    # back to its queue either way.
+    try:
+        if politely:
+            connection.release()
+        else:
+            connection.collect(socket_timeout=0.5)
+    except Exception:  # whatever it says, it is being thrown away
+        logger.debug("a connection made a last remark", exc_info=True)
