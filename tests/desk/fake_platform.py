@@ -1,7 +1,5 @@
 """A second platform, in memory: what the API needs of any platform, and a way to make it fail."""
 
-# ruff: noqa: ARG002 - the protocol has arguments that a platform without a market has no use for
-
 from dataclasses import dataclass, field
 
 from connectors.base import AccountInfo, Mt5Dict, Number, OperationHandle, PositionInfo, TradeRequest

@@ -10,7 +10,12 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Chart {
   constructor() {
-    this.chart = createChart(box, { autoSize: true, timeScale: { timeVisible: true, secondsVisible: false } });
+    this.chart = createChart(box, {
+      autoSize: true,
+      // The library's own mark comes with an inline style; the page's footer names its maker instead.
+      layout: { attributionLogo: false },
+      timeScale: { timeVisible: true, secondsVisible: false },
+    });
     this.series = this.chart.addSeries(CandlestickSeries);
     this.request = 0;
     this.#colour();
@@ -80,7 +85,6 @@ export class Chart {
     const [up, down, line] = [colour("--up"), colour("--down"), colour("--line")];
     this.chart.applyOptions({
       layout: {
-        attributionLogo: false,
         background: { type: "solid", color: colour("--card") },
         textColor: colour("--dim"),
       },

@@ -105,20 +105,17 @@ function announce(operation) {
   );
 }
 
-function describe({ kind, parameters = {} }) {
+/** What was asked for, as far as the platform says: only the kind is always known. */
+function describe({ kind, parameters }) {
   const { symbol, direction, volume, order_type: type, price, position_id: position, order_id: order } = parameters;
-  switch (kind) {
-    case "place":
-      return `${direction} ${volume} ${symbol} ${type === "MARKET" ? "at market" : `${type} ${price}`}`;
-    case "close":
-      return `Close ${volume ?? "all"} of #${position}${symbol ? ` ${symbol}` : ""}`;
-    case "modify":
-      return `Protect #${position}${level(" SL ", parameters.stop_loss)}${level(" TP ", parameters.take_profit)}`;
-    case "cancel":
-      return `Cancel order #${order}`;
-    default:
-      return kind;
+  if (kind === "place" && symbol) {
+    return `${direction} ${volume} ${symbol} ${type === "MARKET" ? "at market" : `${type} ${price}`}`;
   }
+  if (kind === "close" && position) return `Close ${volume ?? "all"} of #${position}${symbol ? ` ${symbol}` : ""}`;
+  if (kind === "modify" && position) {
+    return `Protect #${position}${level(" SL ", parameters.stop_loss)}${level(" TP ", parameters.take_profit)}`;
+  }
+  return kind === "cancel" && order ? `Cancel order #${order}` : kind;
 }
 
 function level(name, value) {

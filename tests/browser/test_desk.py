@@ -1,0 +1,195 @@
+"""The desk in a real browser, on the embedded system: what a person sees and does."""
+
+import re
+
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from tests.browser.conftest import NARROW, Desk
+
+UNKNOWN = "\N{EN DASH}"
+FLOATING = re.compile(r"^\d+\.\d+$")
+
+
+def test_only_the_right_password_opens_the_desk(desk: Desk) -> None:
+    desk.sign_in(password="wrong")
+    expect(desk.page.get_by_role("alert")).to_contain_text("do not match")
+    desk.sign_in()
+    expect(desk.page.locator("#desk")).to_be_visible()
+    desk.page.get_by_role("button", name="Sign out").click()
+    expect(desk.page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_the_price_moves_and_the_chart_lives(desk: Desk) -> None:
+    page = desk.open().page
+    before = page.locator("#bid").inner_text()
+    assert FLOATING.match(before)
+    expect(page.locator("#bid")).not_to_have_text(before)
+    assert float(page.locator("#ask").inner_text()) > float(page.locator("#bid").inner_text())
+
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("data-bars", re.compile(r"^[1-9]\d\d$"))
+    expect(chart).to_have_attribute("data-live", re.compile(r"^[1-9]"))
+    assert drawn_colours(page) > 3
+
+    page.get_by_role("button", name="M5", exact=True).click()
+    expect(page.get_by_role("button", name="M5", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(chart).to_have_attribute("data-live", re.compile(r"^[1-9]"))
+    assert page.locator("[data-figure=balance]").inner_text() != UNKNOWN
+
+
+def drawn_colours(page: Page) -> int:
+    """How many colours the largest canvas of the chart holds: an empty one has one or two."""
+    count: int = page.evaluate(
+        """() => {
+            const all = [...document.querySelectorAll("#chart canvas")];
+            const canvas = all.sort((a, b) => b.width * b.height - a.width * a.height)[0];
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const seen = new Set(new Uint32Array(data.buffer));
+            return seen.size;
+        }"""
+    )
+    return count
+
+
+def test_another_symbol_with_its_own_digits(desk: Desk) -> None:
+    desk.open().choose_symbol("USDJPY")
+    expect(desk.page.locator("#bid")).to_have_text(re.compile(r"^\d{2,3}\.\d{3}$"))
+    expect(desk.page.locator("#quote")).to_have_attribute("data-stale", "false")
+    desk.choose_symbol("NOSUCH")
+    expect(desk.page.locator("#chart-note")).to_contain_text("No")
+    expect(desk.page.locator("#bid")).to_have_text(UNKNOWN)
+
+
+def test_a_position_from_the_order_to_its_close(desk: Desk) -> None:
+    page = desk.open().page
+    desk.choose_symbol("GBPUSD")
+    page.locator("#quote[data-stale=false]").wait_for()
+    page.get_by_label("Lots").first.fill("0.20")
+    page.get_by_role("button", name="Buy").click()
+    operation = desk.operation("BUY 0.2 GBPUSD at market")
+    expect(operation.locator(".state")).to_have_text("succeeded")
+    expect(operation).to_contain_text("Order filled")
+    position = desk.rows("positions").filter(has_text="GBPUSD")
+    expect(position).to_contain_text("BUY")
+    expect(position.locator("[data-label=Lots]")).to_have_text("0.20")
+
+    shown = position.locator("[data-label=Now]").inner_text()
+    expect(position.locator("[data-label=Now]")).not_to_have_text(shown)
+
+    stop = f"{desk.bid() - 0.05:.5f}"
+    position.get_by_role("button", name="Protect").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Stop loss").fill(stop)
+    dialog.get_by_role("button", name="Set").click()
+    expect(position.locator("[data-label='Stop loss']")).to_have_text(stop)
+    expect(position.locator("[data-label='Take profit']")).to_have_text(UNKNOWN)
+
+    position.get_by_role("button", name="Close").click()
+    dialog.get_by_label("Lots").fill("0.05")
+    dialog.get_by_role("button", name="Close").click()
+    expect(position.locator("[data-label=Lots]")).to_have_text("0.15")
+    expect(position.locator("[data-label='Stop loss']")).to_have_text(stop)
+
+    position.get_by_role("button", name="Close").click()
+    dialog.get_by_role("button", name="Close").click()
+    expect(position).to_have_count(0)
+    expect(desk.operation("Close all of").locator(".state")).to_have_text("succeeded")
+
+
+def test_a_limit_order_is_placed_and_cancelled(desk: Desk) -> None:
+    page = desk.open().page
+    page.get_by_label("Type").select_option("LIMIT")
+    price = f"{desk.bid() * 0.9:.5f}"
+    page.get_by_label("Price").fill(price)
+    page.get_by_label("Lots").first.fill("0,10")
+    page.get_by_role("button", name="Buy").click()
+    order = desk.rows("orders").filter(has_text=price)
+    expect(order).to_contain_text("BUY LIMIT")
+    order.get_by_role("button", name="Cancel").click()
+    expect(order).to_have_count(0)
+    expect(desk.operation("Cancel order").locator(".state")).to_have_text("succeeded")
+
+
+def test_a_refusal_is_shown_with_its_code(desk: Desk) -> None:
+    page = desk.open().page
+    page.get_by_label("Lots").first.fill("0.10")
+    page.locator("#ticket").get_by_label("Stop loss").fill(f"{desk.bid() * 1.1:.5f}")
+    page.get_by_role("button", name="Buy").click()
+    operation = desk.operation("BUY 0.1 EURUSD at market")
+    expect(operation.locator(".state")).to_have_text("refused")
+    expect(operation).to_contain_text(re.compile(r"[A-Z]+_[A-Z_]+: \w"))
+    expect(page.locator(".notice[data-tone=bad]").first).to_contain_text("refused")
+    expect(page.get_by_role("button", name="Buy")).to_be_enabled()
+
+
+def test_what_cannot_be_an_order_is_said_at_once(desk: Desk) -> None:
+    page = desk.open().page
+    page.get_by_label("Lots").first.fill("a lot")
+    page.get_by_role("button", name="Sell").click()
+    expect(page.locator(".notice[data-tone=bad]")).to_contain_text("INVALID_REQUEST")
+
+
+def test_a_press_whose_answer_is_lost_is_sent_again_under_its_key(desk: Desk) -> None:
+    keys: list[str] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) > 1:
+            route.continue_()
+            return
+        expect(desk.page.get_by_role("button", name="Sell")).to_be_disabled()
+        route.fetch()
+        route.abort("connectionreset")
+
+    page = desk.open().page
+    page.route("**/trades", lose_the_first_answer)
+    desk.choose_symbol("XAUUSD")
+    page.locator("#quote[data-stale=false]").wait_for()
+    page.get_by_label("Lots").first.fill("0.07")
+    page.get_by_role("button", name="Sell").click()
+    position = desk.rows("positions").filter(has_text="XAUUSD")
+    expect(position).to_have_count(1)
+    expect(page.get_by_role("button", name="Sell")).to_be_enabled()
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    expect(desk.rows("operations").filter(has_text="SELL 0.07 XAUUSD")).to_have_count(1)
+    page.get_by_role("button", name="Sell").click()
+    expect(position).to_have_count(2)
+    assert keys[2] != keys[0]
+    for _ in range(2):
+        left = position.count()
+        position.first.get_by_role("button", name="Close").click()
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        expect(position).to_have_count(left - 1)
+
+
+def test_a_silent_price_is_marked_and_a_lost_socket_comes_back(desk: Desk) -> None:
+    sockets: list[WebSocketRoute] = []
+    muted = False
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda message: None if muted else socket.send(message))
+        sockets.append(socket)
+
+    page = desk.page
+    page.route_web_socket(re.compile(r"/ws/prices/"), between)
+    desk.open()
+    expect(page.locator("#stale")).to_be_hidden()
+    muted = True
+    expect(page.locator("#stale")).to_have_text("stale price", timeout=8000)
+    muted = False
+    expect(page.locator("#stale")).to_be_hidden()
+
+    sockets[-1].close(code=1012, reason="restarting")
+    expect(page.locator("#stale")).to_have_text("not connected")
+    expect(page.locator("#stale")).to_be_hidden()
+    assert len(sockets) >= 2
+
+
+def test_it_fits_a_phone(desk: Desk) -> None:
+    desk.page.set_viewport_size(NARROW)
+    page = desk.open().page
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= NARROW["width"]
+    expect(page.get_by_role("button", name="Buy")).to_be_visible()
