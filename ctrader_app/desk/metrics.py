@@ -61,14 +61,18 @@ class LedgerCollector(Collector):
         counters = CounterMetricFamily(
             "ctrader_stream_worker_events", "What the worker counts since its start.", labels=["worker", "counter"]
         )
+        pending = GaugeMetricFamily(
+            "ctrader_stream_worker_pending", "What waits in the worker to be relayed.", labels=["worker"]
+        )
         shown_since = now - timedelta(seconds=WORKER_SHOWN_S)
         for worker in StreamWorker.objects.filter(seen_at__gte=shown_since).order_by("name"):
             seen.add_metric([worker.name], _seconds(now, worker.seen_at))
             for name, value in sorted(worker.counters.items()):
-                if isinstance(value, int | float):
+                if name == "layer.pending":
+                    pending.add_metric([worker.name], value)
+                elif isinstance(value, int | float):
                     counters.add_metric([worker.name, name], value)
-        yield seen
-        yield counters
+        yield from (seen, counters, pending)
 
     def _waiting(self, now: datetime) -> Iterator[Metric]:
         live = SubscriptionLease.objects.filter(expires_at__gt=now)

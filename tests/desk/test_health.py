@@ -93,7 +93,9 @@ def test_metrics_count_what_the_tables_hold(client: Client, user: User) -> None:
             updated_at=now, doubted_at=now - timedelta(seconds=60 * number) if state == "in_doubt" else None,
         )  # fmt: skip
     DeadLetter.objects.create(reason="NOT_JSON", body=b"")
-    StreamWorker.objects.create(name="h:1", started_at=now, seen_at=now, counters={"received": 12, "note": "text"})
+    StreamWorker.objects.create(
+        name="h:1", started_at=now, seen_at=now, counters={"received": 12, "note": "text", "layer.pending": 3}
+    )
     SubscriptionLease.objects.create(
         account=account, symbol="EURUSD", holder="x", expires_at=now + timedelta(minutes=1)
     )
@@ -108,6 +110,7 @@ def test_metrics_count_what_the_tables_hold(client: Client, user: User) -> None:
     assert 120 <= float(lines["ctrader_oldest_in_doubt_age_seconds"]) < 180
     assert lines['ctrader_dead_letters{reason="NOT_JSON",status="new"}'] == "1.0"
     assert lines['ctrader_stream_worker_events_total{counter="received",worker="h:1"}'] == "12.0"
+    assert lines['ctrader_stream_worker_pending{worker="h:1"}'] == "3.0"
     assert lines['ctrader_subscription_leases{stream="ticks"}'] == "1.0"
     assert lines['ctrader_subscription_leases{stream="bars"}'] == "0.0"
     assert lines["ctrader_oldest_waiting_reconciliation_age_seconds"] == "0.0"
