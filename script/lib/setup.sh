@@ -36,7 +36,8 @@ apt_install() (
     export DEBIAN_FRONTEND=noninteractive
     lock='DPkg::Lock::Timeout=300'
     apt-get -o "$lock" update -qq || say "warning: apt-get update failed; going on with the lists that are there"
-    apt-get -o "$lock" install -y -qq --no-install-recommends "$@" </dev/null >&2
+    # What dpkg tells package by package goes; errors come on the other channel.
+    apt-get -o "$lock" -o Dpkg::Use-Pty=0 install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
 )
 
 # -- Python --------------------------------------------------------------------------------------------------------

@@ -200,7 +200,7 @@ class ProductionSystem:
         return command.log()
 
 
-STREAM_READY = r"(?i)consuming"
+STREAM_READY = r"stream worker .* consuming"
 """What the stream worker logs once its queues are bound."""
 
 

@@ -1,0 +1,49 @@
+"""Fixtures of the write path: the bundled microservice over a real socket, accounts, a Celery worker in a thread."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from config.embedded.parts import CeleryWorker
+from ctrader_app.connector import close_shared_clients
+from ctrader_app.models import TradingAccount
+from microservice.server import BundledMicroservice
+from tests.support.operations import Venue, make_account, start_microservice
+
+
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BundledMicroservice]:
+    """One bundled microservice; its market stands still, so that prices move only when a test says so."""
+    service = start_microservice(Path(tmp_path_factory.mktemp("venue")) / "venue.sqlite3")
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def venue(bundled: BundledMicroservice, settings: Settings) -> Iterator[Venue]:
+    """The venue as a test sees it, with no fault armed and the settings pointing at it."""
+    settings.CTRADER_API_BASE_URL = bundled.base_url
+    settings.CTRADER_CONNECT_TIMEOUT_SECONDS = 1.0
+    settings.CTRADER_READ_TIMEOUT_SECONDS = 2.0
+    handle = Venue(bundled.base_url)
+    handle.disarm()
+    yield handle
+    handle.disarm()
+    close_shared_clients()
+
+
+@pytest.fixture
+def account(transactional_db: None) -> TradingAccount:
+    """A fresh account; the paper venue makes it when it is first asked."""
+    return make_account()
+
+
+@pytest.fixture(scope="session")
+def celery_thread() -> Iterator[CeleryWorker]:
+    """The embedded system's own Celery worker, on the in-memory broker of this process."""
+    worker = CeleryWorker()
+    worker.start()
+    yield worker
+    worker.stop()
