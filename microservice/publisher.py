@@ -21,6 +21,7 @@ from microservice.events import Message
 _STALE_S = 2.0
 _MARKET_CAPACITY = 4_000
 _TIMEOUT_S = 10  # bounds a publish that a blocked broker never answers
+_STOP_S = 3.0  # a thread stuck on a blocked broker is a daemon: it does not hold the process up
 _HEARTBEAT_S = 30
 _IDLE_S = 5.0
 _FIRST_BACKOFF_S = 0.2
@@ -107,7 +108,7 @@ class Publisher:
         self._stopping.set()
         with self._wake:
             self._wake.notify()
-        self._thread.join(timeout=_TIMEOUT_S)
+        self._thread.join(timeout=_STOP_S)
 
     def market(self, messages: list[Message]) -> None:
         """Send market data, or forget it."""
