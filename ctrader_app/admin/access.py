@@ -66,9 +66,8 @@ class ApiTokenAdmin(ReadOnlyAdmin[ApiToken]):
             "form_url": form_url,
             "token": token,
         }
-        answer = TemplateResponse(request, "admin/ctrader_app/apitoken/issue.html", context)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        # The admin lets no page of its own be stored by a browser or a proxy, so this one is not kept either.
+        return TemplateResponse(request, "admin/ctrader_app/apitoken/issue.html", context)
 
     @admin.action(description="Revoke", permissions=["decide"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[ApiToken]) -> None:

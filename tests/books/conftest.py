@@ -14,6 +14,17 @@ from ctrader_app.models import Position, TradingAccount
 @pytest.fixture
 def account(db: None) -> TradingAccount:
     """An account with a login at the broker."""
+    return new_account()
+
+
+@pytest.fixture
+def account_anywhere(each_database: str) -> TradingAccount:
+    """The same on SQLite and on PostgreSQL, with real commits and locks."""
+    return new_account()
+
+
+def new_account() -> TradingAccount:
+    """An owner and their account."""
     user = get_user_model().objects.create_user("owner")
     return TradingAccount.objects.create(user=user, broker_login="1000001", name="demo")
 

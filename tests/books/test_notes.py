@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ctrader_app.domain.facts import AccountFigures, Direction
 from ctrader_app.ledger import books, signals
@@ -93,7 +94,7 @@ class TestNoteClosed:
         assert Position.objects.get().observed_at >= asked_at
 
     def test_tells_the_host_once_after_the_commit(
-        self, account: TradingAccount, django_capture_on_commit_callbacks: object
+        self, account: TradingAccount, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
     ) -> None:
         heard: list[Position] = []
 
@@ -102,7 +103,7 @@ class TestNoteClosed:
 
         signals.position_closed.connect(listen)
         try:
-            with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+            with django_capture_on_commit_callbacks(execute=True):
                 books.note_closed(account, closure())
                 books.note_closed(account, closure())
                 assert heard == []

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connectors.errors import AuthenticationError, ConnectionError, RequestRefusedError  # noqa: A004 - its name
 from ctrader_app.domain.facts import Direction, OpenBook, SyncFact
-from ctrader_app.ledger import books, reconciliations, signals
+from ctrader_app.ledger import books, signals
 from ctrader_app.models import Deal, Order, Position, ReconciliationRun, TradingAccount
 from ctrader_app.operations import reading, reconcile
 from ctrader_app.operations.reconcile import Busy, Done, Failed, Verdict
@@ -424,36 +424,3 @@ class TestPushes:
         venue.book = OUTAGE
         reconciled(account, venue)
         assert pushed == []
-
-
-class TestQueries:
-    """The time of a run follows what changed; the number of statements follows nothing at all."""
-
-    def counts(self, account: TradingAccount, size: int) -> list[int]:
-        """Statements of four runs over ``size`` positions and orders: all new, all changed, none changed, all gone."""
-        names = [f"{size}-{number}" for number in range(size)]
-        full = ScriptedVenue(*map(position, names), orders=tuple(map(order, names)))
-        changed = ScriptedVenue(
-            *(position(name, stop_loss=Decimal(1)) for name in names),
-            orders=tuple(order(name, price=Decimal(2)) for name in names),
-        )
-        gone = ScriptedVenue()
-        gone.lives = {name: closed_life(name) for name in names}
-        counts: list[int] = []
-        for venue in (full, changed, changed, gone):
-            run = reconciliations.request(account, "count")
-            with CaptureQueriesContext(connection) as queries:
-                reconcile.run(run.pk, venue)
-            counts.append(len(queries))
-        return counts
-
-    def test_are_as_many_for_a_thousand_positions_as_for_ten(
-        self, account: TradingAccount, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(reading, "MAX_SYNCS", 5000)
-        ten = self.counts(account, 10)
-        assert self.counts(account, 100) == ten
-        assert self.counts(account, 1000) == ten
-        assert Position.objects.filter(is_open=False, is_settled=True).count() == 1110
-        assert Deal.objects.count() == 2220
-        assert not Order.objects.exists()

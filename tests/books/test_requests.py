@@ -93,15 +93,14 @@ class TestClaim:
         assert list(ReconciliationRun.objects.values_list("pk", flat=True)) == [waiting.pk]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_rivals_end_up_in_one_run_and_none_is_lost(account: TradingAccount) -> None:
+def test_rivals_end_up_in_one_run_and_none_is_lost(account_anywhere: TradingAccount) -> None:
     rivals, rounds = 4, 5
     start = Barrier(rivals)
 
     def trigger(_rival: int) -> set[UUID]:
         try:
             start.wait(timeout=20)
-            return {reconcile.request(account, "event").pk for _ in range(rounds)}
+            return {reconcile.request(account_anywhere, "event").pk for _ in range(rounds)}
         finally:
             connection.close()
 
@@ -112,10 +111,9 @@ def test_rivals_end_up_in_one_run_and_none_is_lost(account: TradingAccount) -> N
     assert run.triggers == rivals * rounds
 
 
-@pytest.mark.django_db(transaction=True)
-def test_rivals_claim_a_run_once(account: TradingAccount) -> None:
+def test_rivals_claim_a_run_once(account_anywhere: TradingAccount) -> None:
     rivals = 4
-    waiting = reconcile.request(account, "event")
+    waiting = reconcile.request(account_anywhere, "event")
     start = Barrier(rivals)
 
     def claim(_rival: int) -> bool:
