@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from connectors.errors import ConnectorError
@@ -129,9 +130,12 @@ def longest_wait_s(attempts: int) -> float:
 
 def _do(claimed: ReconciliationRun, reader: BookReader) -> Verdict:
     reading = read(reader, claimed)
-    applied = snapshots.apply(claimed, reading.snapshot, at=timezone.now(), note="; ".join(_bounded(reading.problems)))
+    note = "; ".join(_bounded(reading.problems))
+    with transaction.atomic():  # a run that left something undone never ends without the one that goes on
+        applied = snapshots.apply(claimed, reading.snapshot, at=timezone.now(), note=note)
+        verdict = _next(claimed, reading)
     _show(claimed.account, applied, reading.snapshot.figures)
-    return _next(claimed, reading)
+    return verdict
 
 
 def _next(claimed: ReconciliationRun, reading: Reading) -> Done:
