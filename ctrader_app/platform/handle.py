@@ -73,6 +73,7 @@ class CTraderHandle:
             return _outcome(operation)
         if in_task():
             drive(self._id, deadline)
+            return _outcome(self._read())
         future = watcher().watch(self._id)
         try:
             return _outcome(future.result(max(0.0, deadline - time.monotonic())))

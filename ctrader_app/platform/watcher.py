@@ -11,7 +11,6 @@ import time
 from concurrent.futures import Future
 from uuid import UUID
 
-from django.db import Error as DatabaseError
 from django.db import connections
 
 from ctrader_app.domain.operations import FINAL
@@ -68,7 +67,7 @@ class Watcher:
     def _look(self, wanted: list[UUID]) -> None:
         try:
             finals = list(Operation.objects.filter(pk__in=wanted, state__in=sorted(FINAL)).select_related("account"))
-        except DatabaseError:
+        except Exception:  # the thread must outlive whatever a driver raises: every waiter depends on it
             logger.warning("the database did not answer the watcher; it will ask again", exc_info=True)
             connections.close_all()
             time.sleep(LONGEST_S)
