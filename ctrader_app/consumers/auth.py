@@ -1,0 +1,107 @@
+"""Who opens a socket: the session cookie, ``Authorization: Bearer <api token>``, or ``?ticket=``, once.
+
+Whoever shows a token or a ticket is judged by that alone. A cookie, which a browser sends along from any page,
+counts only when the page's Origin is this site or one of ``CSRF_TRUSTED_ORIGINS``; programs send no Origin.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from channels.auth import get_user
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import Error as DatabaseFailure
+from django.http.cookie import parse_cookie
+from django.utils.http import is_same_domain
+
+from ctrader_app.consumers.sockets.base import Receive, Scope, Send
+from ctrader_app.consumers.sockets.threads import in_database_thread
+from ctrader_app.ledger.access import redeem_ticket, user_of_token
+
+logger = logging.getLogger(__name__)
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_QUERY_BYTES = 4_096
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+class SocketAuthMiddleware:
+    """Puts the user, or None, into ``scope["user"]``. It refuses nobody: the socket does, with a code."""
+
+    def __init__(self, inner: Application) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find the user, then go on."""
+        await self._inner({**scope, "user": await _user_of(scope)}, receive, send)
+
+
+async def _user_of(scope: Scope) -> AbstractBaseUser | None:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
+    try:
+        bearer = _bearer(headers.get("authorization", ""))
+        if bearer is not None:
+            return await in_database_thread(user_of_token, bearer)
+        ticket = _ticket(scope.get("query_string", b""))
+        if ticket is not None:
+            return await in_database_thread(redeem_ticket, ticket)
+        return await _user_of_session(headers) if is_own_page(headers) else None
+    except DatabaseFailure:
+        logger.exception("cannot tell who opens a socket")
+        return None
+
+
+def _bearer(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _ticket(query: bytes) -> str | None:
+    if len(query) > MAX_QUERY_BYTES:
+        return None
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20).get("ticket")
+    return values[0] if values else None
+
+
+async def _user_of_session(headers: Mapping[str, str]) -> AbstractBaseUser | None:
+    key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    if not key:
+        return None
+    session = await in_database_thread(_loaded_session, key)
+    # An AnonymousUser when the session is nobody's, or no longer valid for its user.
+    user: object = await get_user({"session": session})
+    return user if isinstance(user, AbstractBaseUser) and user.is_active else None
+
+
+def _loaded_session(key: str) -> SessionBase:
+    store: Any = import_module(settings.SESSION_ENGINE).SessionStore
+    session: SessionBase = store(key)
+    session.get("_auth_user_id")  # read now, in this thread
+    return session
+
+
+def is_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether the handshake comes from a page of this site, a trusted one, or no page at all."""
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    try:
+        page = urlsplit(origin)
+        port = page.port or _DEFAULT_PORTS.get(page.scheme)
+        host = urlsplit(f"//{headers.get('host', '')}")
+        same = page.hostname == host.hostname and port == (host.port or _DEFAULT_PORTS.get(page.scheme))
+    except ValueError:
+        return False
+    if not page.hostname:
+        return False
+    return same or any(_is_trusted(page.scheme, page.netloc, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def _is_trusted(scheme: str, netloc: str, trusted: str) -> bool:
+    pattern = urlsplit(trusted)
+    return pattern.scheme == scheme and is_same_domain(netloc.lower(), pattern.netloc.lower().removeprefix("*"))
