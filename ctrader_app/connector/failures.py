@@ -46,10 +46,10 @@ def reason_of(error: Exception) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and what lies behind it, as requests and urllib3 wrap it: in ``reason``, in the arguments."""
+    """``error`` and what lies behind it: urllib3 keeps that in ``reason``, requests in the arguments."""
     for _ in range(_MAX_CAUSES):
         yield error
-        inner = [getattr(error, "reason", None), *error.args]
+        inner = [getattr(error, "reason", None), *error.args, error.__cause__]
         behind = next((each for each in inner if isinstance(each, BaseException)), None)
         if behind is None:
             return

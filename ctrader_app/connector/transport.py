@@ -7,6 +7,7 @@ from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import requests
@@ -96,7 +97,7 @@ class Transport:
         if body is not None:
             headers["Content-Type"] = "application/json"
         if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
+            headers["Idempotency-Key"] = header_text(idempotency_key)
         try:
             request = self._session.prepare_request(
                 requests.Request(method, url, params=query, data=body, headers=headers)
@@ -114,6 +115,14 @@ class Transport:
     def _timeouts(self, within_s: float | None) -> tuple[float, float]:
         connect_s, read_s = self._config.connect_timeout_s, self._config.read_timeout_s
         return (connect_s, read_s) if within_s is None else (min(connect_s, within_s), min(read_s, within_s))
+
+
+def header_text(key: str) -> str:
+    """``key`` as a header may carry it: whatever is not printable ASCII is percent-encoded, and so is "%" itself.
+
+    Ordinary keys stay as they are, and no two keys ever become one.
+    """
+    return quote(key, safe="!\"#$&'()*+,/:;<=>?@[\\]^`{|}")
 
 
 def _read_body(response: requests.Response) -> bytes:
