@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import NoReturn
 
 from dotenv import dotenv_values
 
-from microservice.database import StateInUseError
+from microservice.database import StateError
 from microservice.server import BundledMicroservice
 from microservice.settings import DEFAULT_PORT, DEFAULT_STATE, SettingsError, from_environment
 
@@ -82,10 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         service.start()
     except SettingsError as error:
         return _fail(str(error))
-    except StateInUseError as error:
+    except StateError as error:
         return _fail(f"--state: {error}")
-    except sqlite3.Error as error:
-        return _fail(f"--state {options.state}: {error}")
     except OSError as error:
         return _fail(f"cannot listen on {options.host} port {options.port}: {error.strerror or error}")
     return _until_stopped(service)

@@ -12,20 +12,24 @@ from pathlib import Path
 from typing import IO
 
 
-class StateInUseError(RuntimeError):
-    """Another process has the state file open."""
+class StateError(RuntimeError):
+    """The state file cannot be used; the message names it."""
 
 
 class Database:
     """A connection with nestable transactions and hooks that run once a commit is done."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open the file, or make it. Raises StateError."""
         self.path = path
-        self._lock = _lock(path)
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=256)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-2000", "temp_store=MEMORY"):
-            self._connection.execute(f"PRAGMA {pragma}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(path)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=256)
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-2000", "temp_store=MEMORY"):
+                self._connection.execute(f"PRAGMA {pragma}")
+        except (OSError, sqlite3.Error) as error:
+            raise StateError(f"cannot use {path}: {error}") from error
         self._depth = 0
         self._after_commit: list[Callable[[], None]] = []
 
@@ -87,5 +91,5 @@ def _lock(path: Path) -> IO[bytes]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         handle.close()
-        raise StateInUseError(f"{path} is in use by another microservice") from error
+        raise StateError(f"{path} is in use by another microservice") from error
     return handle

@@ -47,7 +47,7 @@ class _Link:
         self._market_producer = self._open(self._market)
 
     def _open(self, connection: kombu.Connection) -> kombu.Producer:
-        connection.connect()
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)  # the backoff is ours
         return kombu.Producer(connection.default_channel, exchange=self.exchange, auto_declare=True)
 
     def send(self, message: Message, *, state: bool) -> None:

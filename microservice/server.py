@@ -87,7 +87,7 @@ class BundledMicroservice:
     def start(self) -> None:
         """Start and wait until requests are answered.
 
-        Raises OSError if the port is taken, StateInUseError or sqlite3.Error if the state cannot be opened.
+        Raises OSError if the port is taken, StateError if the state cannot be used.
         """
         self._socket = _listen(self.settings.host, self.settings.port)
         self._thread.start()

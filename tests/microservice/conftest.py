@@ -54,6 +54,19 @@ def service(start: Start) -> Service:
     return begun
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One microservice a module, for tests that change nothing: starting one costs a fifth of a second."""
+    name = f"test.{uuid.uuid4()}"
+    app = BundledMicroservice(settings(tmp_path_factory.mktemp("shared") / "state.sqlite3", name, speed=0.0))
+    app.start()
+    service = Service(app, name)
+    service.connect()
+    yield service
+    service.session.close()
+    app.stop()
+
+
 @pytest.fixture
 def reader(exchange: str) -> Iterator[EventReader]:
     """Reads the events; ask for it before ``service``."""

@@ -54,7 +54,7 @@ class Service:
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    def place(self, key: str | None = None, **changes: object) -> requests.Response:
+    def place(self, key: str | None = None, **changes: Any) -> requests.Response:
         body: Json = {"account_id": ACCOUNT, "symbol": "EURUSD", "direction": "BUY", "volume": 0.1, **changes}
         return self.post("/trade/place", key or str(uuid.uuid4()), **body)
 
@@ -74,7 +74,7 @@ class Service:
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    def arm(self, **fault: object) -> None:
+    def arm(self, **fault: Any) -> None:
         response = self.post("/_faults", **fault)
         assert response.status_code == 200, response.text
 
@@ -98,9 +98,21 @@ class EventReader:
 
     def _drain(self) -> None:
         while (message := self._queue.get(no_ack=True)) is not None:
-            assert isinstance(message.body, bytes)
-            self.bodies.append(message.body)
+            body: object = message.body  # the stubs say text; raw bodies are bytes
+            assert isinstance(body, bytes)
+            self.bodies.append(body)
             self.keys.append(message.delivery_info["routing_key"])
+
+    def raw(self) -> list[bytes]:
+        """All bodies so far."""
+        self._drain()
+        return list(self.bodies)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._drain()
+        self.bodies.clear()
+        self.keys.clear()
 
     def events(self) -> list[AnyEvent]:
         """All events so far, read as the consumer reads them."""
