@@ -56,7 +56,7 @@ def test_another_symbol_with_its_own_digits(desk: Desk) -> None:
     expect(desk.page.locator("#bid")).to_have_text(re.compile(r"^\d{2,3}\.\d{3}$"))
     expect(desk.page.locator("#quote")).to_have_attribute("data-stale", "false")
     desk.choose_symbol("NOSUCH")
-    expect(desk.page.locator("#chart-note")).to_contain_text("No")
+    expect(desk.page.locator("#chart-note")).to_contain_text("NOSUCH")
     expect(desk.page.locator("#bid")).to_have_text(UNKNOWN)
 
 

@@ -11,8 +11,6 @@ import { LiveSocket } from "./sockets.js";
 
 /** Figures that nobody pushes are asked for this often, while the page is looked at. */
 const REFRESH_MS = 5000;
-/** A price socket this long without a tick is replaced: it may be dead without knowing it, or its market closed. */
-const SILENT_TOO_LONG_MS = 60_000;
 
 const element = (id) => document.getElementById(id);
 const remembered = (name) => localStorage.getItem(`desk.${name}`);
@@ -152,8 +150,10 @@ async function askPrice(account, symbol) {
   else quote.tick(asked, false);
 }
 
-function priceMessage({ type, data }) {
-  if (type === "live_price" && data.symbol.toUpperCase() === state.symbol.toUpperCase()) {
+function priceMessage({ type, data, message }) {
+  if (type === "error") {
+    element("chart-note").textContent = message;
+  } else if (type === "live_price" && data.symbol.toUpperCase() === state.symbol.toUpperCase()) {
     quote.tick(data);
     book.tick(data.symbol, data);
   } else if (type === "new_candle" && data.timeframe === state.timeframe) {
@@ -203,9 +203,7 @@ function listen(accounts) {
   });
   orderTicket(() => ({ accountId: state.account.id, symbol: state.symbol }), recorded);
   setInterval(() => {
-    if (document.hidden) return;
-    refresh();
-    if (quote.silence > SILENT_TOO_LONG_MS) sockets.price.reconnect();
+    if (!document.hidden) refresh();
   }, REFRESH_MS);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) refresh();

@@ -67,9 +67,4 @@ export class Quote {
     element("stale").hidden = !(stale && this.last);
     element("stale").textContent = this.connected ? "stale price" : "not connected";
   }
-
-  /** How long no tick has come, in milliseconds; 0 before the first one. */
-  get silence() {
-    return this.at === null ? 0 : performance.now() - this.at;
-  }
 }
