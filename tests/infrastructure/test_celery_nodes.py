@@ -9,7 +9,8 @@ from pytest_celery import CeleryBackendCluster, CeleryBrokerCluster, CeleryWorke
 
 from tests.infrastructure.small_celery_app import app as small_app
 from tests.support.celery_nodes import LocalSetup, WorkerContainer, WorkerNode, pointed_at
-from tests.support.processes import REPOSITORY, base_environment, children_of, is_alive
+from tests.support.kin import children_of, is_alive
+from tests.support.processes import REPOSITORY, base_environment
 from tests.support.waiting import wait_until
 
 RESULT_TIMEOUT_S = 30

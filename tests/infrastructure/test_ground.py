@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.kin import children_of, descendants_of, is_alive
 from tests.support.network import ForeignConnectionError, SocketGuard
 from tests.support.ports import LOOPBACK, free_port, is_listening
 from tests.support.processes import (
     REPOSITORY,
     ManagedProcess,
     ProcessFailedError,
-    children_of,
-    is_alive,
     make_folder,
     started_processes,
 )
@@ -106,6 +105,21 @@ def test_stopping_a_process_ends_its_children_too(tmp_path: Path) -> None:
         child = int(process.wait_for_log(r"child (\d+)").group(1))
         assert children_of(process.pid) == [child]
     wait_until(lambda: not is_alive(child), 5.0, "the child died with its parent")
+
+
+DESERTER = (
+    "import subprocess, sys, time;"
+    "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True);"
+    "print('child', p.pid, flush=True); time.sleep(60)"
+)
+
+
+def test_killing_a_process_takes_along_a_child_that_left_its_group(tmp_path: Path) -> None:
+    with python("deserter", DESERTER, tmp_path) as process:
+        child = int(process.wait_for_log(r"child (\d+)").group(1))
+        assert [kin.pid for kin in descendants_of(process.pid)] == [child]
+        process.kill()
+        assert not is_alive(child)
 
 
 def test_a_process_that_dies_early_shows_its_log(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from playwright.sync_api import Page
 
 from tests.support.chromium import Chromium
 from tests.support.database import django_on
+from tests.support.kin import is_alive
 from tests.support.postgres import PostgresServer
-from tests.support.processes import is_alive, make_folder
+from tests.support.processes import make_folder
 from tests.support.rabbitmq import RabbitMQServer
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until

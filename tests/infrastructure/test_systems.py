@@ -8,7 +8,7 @@ from django_celery_results.models import TaskResult
 
 from config.celery import app as project_app
 from tests.support.celery_nodes import LocalSetup
-from tests.support.processes import is_alive
+from tests.support.kin import is_alive
 from tests.support.system import EmbeddedSystem, ProductionSystem, http_answers
 from tests.support.waiting import wait_until
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.kin import Kin, descendants_of
 from tests.support.ports import is_listening
 from tests.support.waiting import WaitTimeoutError, wait_until
 
@@ -145,6 +146,7 @@ class ManagedProcess:
         self._stop_group = stop_group
         self._stop_timeout_s = stop_timeout_s
         self._popen: subprocess.Popen[bytes] | None = None
+        self._swept = False
         self._log_start = 0
 
     def __enter__(self) -> Self:
@@ -188,6 +190,7 @@ class ManagedProcess:
                 group=group_of(self._user),
                 extra_groups=None if self._user is None else [],
             )
+        self._swept = False
         _started.add(self)
         _reaper.tell(f"watch {self._popen.pid}")
         return self
@@ -198,26 +201,26 @@ class ManagedProcess:
             os.kill(self.pid, number)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the whole group and wait until the first process has ended."""
-        if self._popen is None:
+        """Send a signal to the whole group, wait until the first process has ended, and kill all that is left."""
+        if self._popen is None or self._swept:
             return
+        family = descendants_of(self.pid)
         self._signal_group(number)
         self._popen.wait(timeout=self._stop_timeout_s)
-        self._sweep_group()
+        self._sweep(family)
 
     def stop(self) -> None:
-        """Ask it to end, wait, and kill what is left of the group. Harmless when it does not run."""
-        if self._popen is None:
-            return
-        if self.running:
-            if self._stop_group:
-                self._signal_group(self._stop_signal)
-            else:
-                self.send_signal(self._stop_signal)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(timeout=self._stop_timeout_s)
-        self._sweep_group()
-        self._popen.wait(timeout=self._stop_timeout_s)
+        """Ask it to end, wait, and kill all that is left. Harmless when it does not run."""
+        if self._popen is not None and not self._swept:
+            family = descendants_of(self.pid)
+            if self.running:
+                if self._stop_group:
+                    self._signal_group(self._stop_signal)
+                else:
+                    self.send_signal(self._stop_signal)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._popen.wait(timeout=self._stop_timeout_s)
+            self._sweep(family)
         _started.discard(self)
 
     def end(self) -> None:
@@ -234,8 +237,16 @@ class ManagedProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def _sweep_group(self) -> None:
+    def _sweep(self, family: list[Kin]) -> None:
+        """Kill the rest of the group, and the descendants that left it; return when all of them are gone."""
+        assert self._popen is not None
         self._signal_group(signal.SIGKILL)
+        for kin in family:
+            kin.kill()
+        self._popen.wait(timeout=self._stop_timeout_s)
+        wait_until(lambda: not any(kin.alive for kin in family), 10.0, f"all children of {self.name} are gone")
+        # The number of the group may now become somebody else's.
+        self._swept = True
         _reaper.tell(f"forget {self.pid}")
 
     # Logs -----------------------------------------------------------------------------------------------------------
@@ -295,21 +306,3 @@ class ManagedProcess:
         wait_until(lambda: not self.running, timeout_s, lambda: f"{self.name} still runs\n{self.log_tail()}")
         assert self.returncode is not None
         return self.returncode
-
-
-def children_of(pid: int) -> list[int]:
-    """The direct child processes of a process; empty when it is gone."""
-    children: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            children += [int(child) for child in thread.read_text().split()]
-    return sorted(children)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and is not a zombie waiting to be collected."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
