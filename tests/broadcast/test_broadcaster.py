@@ -3,9 +3,7 @@
 import asyncio
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
@@ -14,43 +12,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from ctrader_app.broadcast import broadcaster as module
 from ctrader_app.broadcast.broadcaster import Broadcaster, get_broadcaster
 from ctrader_app.broadcast.messages import Message, make
+from tests.broadcast.recording import RecordingLayer, recording_layer
 from tests.support.waiting import wait_until
-
-
-class RecordingLayer:
-    """Stands where a channel layer stands; can be told to refuse, to hang and to be slow."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, Message]] = []
-        self.refusals: list[Exception] = []
-        self.blocked = threading.Event()
-        self.hold = False
-        self.threads: set[str] = set()
-
-    async def group_send(self, group: str, message: Message) -> None:
-        self.threads.add(threading.current_thread().name)
-        while self.hold:
-            self.blocked.set()
-            await asyncio.sleep(0.005)
-        if self.refusals:
-            raise self.refusals.pop(0)
-        self.sent.append((group, message))
-
-    def values(self) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = defaultdict(list)
-        for group, message in self.sent:
-            found[group].append(message["price"])
-        return dict(found)
 
 
 @pytest.fixture
 def layer() -> Iterator[RecordingLayer]:
-    recording = RecordingLayer()
-    before = channel_layers.set("default", recording)
-    yield recording
-    channel_layers.backends.pop("default", None)
-    if before is not None:
-        channel_layers.set("default", before)
+    with recording_layer() as recording:
+        yield recording
 
 
 @pytest.fixture

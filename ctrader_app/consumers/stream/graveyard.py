@@ -17,7 +17,7 @@ from kombu import Connection
 
 from ctrader_app.consumers.stream.counters import Tally
 from ctrader_app.consumers.stream.options import StreamOptions
-from ctrader_app.consumers.stream.reader import raw_body
+from ctrader_app.consumers.stream.reader import raw_body, routing_key_of
 from ctrader_app.consumers.stream.topology import Topology
 from ctrader_app.consumers.stream.verdicts import Ruling
 from ctrader_app.ledger import dead_letters
@@ -147,6 +147,6 @@ def letter_of(message: Any, ruling: Ruling) -> Letter:
         reason=ruling.reason,
         detail=ruling.detail,
         body=raw_body(message),
-        routing_key=str((message.delivery_info or {}).get("routing_key") or ""),
+        routing_key=routing_key_of(message),
         headers=dict(message.headers or {}),
     )

@@ -26,6 +26,8 @@ DRAIN_S = 0.25
 
 CONNECT_TIMEOUT_S = 5.0
 
+ROUTED_AS_HEADER = "x-ctrader-routed-as"
+
 _BOUNDED = {"read_timeout": 10.0, "write_timeout": 10.0}
 """Seconds for an answer of the broker. Waiting for messages has its own limit, :data:`DRAIN_S`."""
 
@@ -98,6 +100,7 @@ class QueueReader:
     def publish(self, exchange: str, routing_key: str, message: Any) -> None:
         """Pass a message on, as it is, on this reader's channel. Only from within ``handle``."""
         headers = {str(name): value for name, value in (message.headers or {}).items() if value is not None}
+        headers[ROUTED_AS_HEADER] = routing_key_of(message)
         self._connection_producer().publish(
             raw_body(message),
             exchange=exchange,
@@ -162,6 +165,12 @@ class QueueReader:
         # kombu's own answer would be to acknowledge it. The handler judges the raw body, as it does every other's.
         logger.debug("kombu cannot make sense of a message: %r", error)
         self._handle(message)
+
+
+def routing_key_of(message: Any) -> str:
+    """The routing key under which the message was published, also when it was passed on since."""
+    passed_on = (message.headers or {}).get(ROUTED_AS_HEADER)
+    return str(passed_on or (message.delivery_info or {}).get("routing_key") or "")
 
 
 def raw_body(message: Any) -> bytes:

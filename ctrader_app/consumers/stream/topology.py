@@ -22,7 +22,7 @@ MARKET_PATTERNS = ("price.#", "candle.#", "account.*.price.#", "account.*.candle
 STATE_PATTERNS_IN_MEMORY = ("account.#", "positions.#", "position.#")
 
 # What kombu's in-memory topic exchange makes of MARKET_PATTERNS under "account.".
-_COPY = re.compile(r"account\..*[^.]\.(price|candle)\.")
+_COPY = re.compile(r"account\.[^.]+\.(price|candle)\.")
 
 POISON_LIMIT = 20
 """Deliveries of one message after which a quorum queue takes it for the one that kills its readers."""
