@@ -8,9 +8,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - what follows needs the app registry
+from django.core.asgi import get_asgi_application  # noqa: E402
+
 from ctrader_app.consumers.auth import SocketAuthMiddleware  # noqa: E402
 from ctrader_app.consumers.routing import websocket_urlpatterns  # noqa: E402
-from django.core.asgi import get_asgi_application  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -45,7 +45,7 @@ try:
     )
     CTRADER_API_BASE_URL = env.url("CTRADER_API_BASE_URL", "http://127.0.0.1:7999", schemes=("http", "https"))
     CTRADER_API_PREFIX = env.text("CTRADER_API_PREFIX", "")
-    AMQP_URL = env.url("AMQP_URL", "memory://", schemes=("amqp", "amqps", "memory"))
+    AMQP_URL = env.url("AMQP_URL", "memory://localhost", schemes=("amqp", "amqps", "memory"))
     AMQP_EVENTS_EXCHANGE = env.text("AMQP_EVENTS_EXCHANGE", "ctrader.events")
     AMQP_EVENTS_QUEUE = env.text("AMQP_EVENTS_QUEUE", "ctrader.backend")
     CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", AMQP_URL, schemes=("amqp", "amqps", "memory", "redis", "rediss"))
@@ -75,6 +75,7 @@ try:
     DEBUG = env.flag("DJANGO_DEBUG", default=False)
     ALLOWED_HOSTS = env.items("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
     CSRF_TRUSTED_ORIGINS = env.items("DJANGO_CSRF_TRUSTED_ORIGINS")
+    STATIC_ROOT = env.text("DJANGO_STATIC_ROOT", str(BASE_DIR / "staticfiles"))
     BEHIND_HTTPS = env.flag("DJANGO_HTTPS", default=False)
     LOG_LEVEL = env.choice("DJANGO_LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 except SettingError as error:
@@ -136,7 +137,6 @@ USE_TZ = True
 LANGUAGE_CODE = "en"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 
 SESSION_COOKIE_HTTPONLY = True

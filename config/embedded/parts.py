@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from celery.beat import Scheduler
 from celery.beat import Service as BeatService
 from celery.worker import WorkController
-from ctrader_app.consumers.worker import StreamWorker
 from django.conf import settings
 
 from config.celery import app as celery_app
+from ctrader_app.consumers.worker import StreamWorker
 from microservice.server import BundledMicroservice
 from microservice.settings import Settings as MicroserviceSettings
 
@@ -125,7 +126,7 @@ class Beat(_Threaded):
 
     def __init__(self) -> None:
         super().__init__()
-        self._service = BeatService(celery_app, max_interval=1, scheduler_cls="celery.beat:Scheduler")
+        self._service = BeatService(celery_app, max_interval=1, scheduler_cls=Scheduler)
 
     def _run(self) -> None:
         self._ready.set()

@@ -1,6 +1,7 @@
 """The embedded system itself. Started by ``python -m config.embedded``, which has set the environment."""
 
 import asyncio
+import faulthandler
 import fcntl
 import json
 import logging
@@ -26,6 +27,9 @@ from ctrader_app.models import TradingAccount
 logger = logging.getLogger("embedded")
 
 START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 30.0
+"""A part that does not end by then shows where it stands, and the process exits 1."""
+
 WATCH_EVERY_S = 0.5
 
 
@@ -84,7 +88,10 @@ class System:
         return 1 if self.failure else 0
 
     def _stop(self) -> None:
+        # A second signal does not wait for open requests; and whatever hangs, the process ends.
+        self.web.force_exit = self.web.should_exit
         self.web.should_exit = True
+        faulthandler.dump_traceback_later(STOP_TIMEOUT_S, exit=True)
 
     def _prepare(self) -> TradingAccount:
         call_command("migrate", verbosity=0, interactive=False)

@@ -19,6 +19,7 @@ class State:
         self.folder = folder.resolve()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.folder / "static").mkdir(exist_ok=True)
             self._secrets = self._load_secrets()
         except OSError as error:
             raise StateError(f"the state folder {self.folder} cannot be used: {error.strerror}") from None
@@ -32,14 +33,15 @@ class State:
             "EMBEDDED_PASSWORD": self._secrets["demo_password"],
             "EMBEDDED_TOKEN": self._secrets["demo_token"],
             "DATABASE_URL": f"sqlite:///{self.folder / 'django.sqlite3'}",
-            "AMQP_URL": "memory://",
-            "CELERY_BROKER_URL": "memory://",
+            "AMQP_URL": "memory://localhost",
+            "CELERY_BROKER_URL": "memory://localhost",
             "CHANNELS_REDIS_URL": "",
             "CTRADER_API_BASE_URL": f"http://127.0.0.1:{microservice_port}",
             "CTRADER_API_PREFIX": "",
             "CTRADER_IDEMPOTENT_WRITES": "true",
             "DJANGO_ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
             "DJANGO_HTTPS": "false",
+            "DJANGO_STATIC_ROOT": str(self.folder / "static"),
         }
 
     def _load_secrets(self) -> dict[str, str]:
