@@ -17,6 +17,7 @@ from ctrader_app.admin.base import ReadOnlyAdmin, TabularInline, columns, enviro
 from ctrader_app.domain.operations import Kind, State
 from ctrader_app.models import Operation, OperationTransition, Position
 from ctrader_app.operations import resolve
+from ctrader_app.operations.verdicts import Verdict
 from ctrader_app.tasks.queue import enqueue
 
 HAPPENED, NOT_HAPPENED, ASK_AGAIN = "happened", "not_happened", "ask_again"
@@ -223,12 +224,16 @@ class OperationAdmin(ReadOnlyAdmin[Operation]):
         }
         return TemplateResponse(request, "admin/ctrader_app/operation/settle.html", context)
 
+    def _follow(self, verdict: Verdict) -> None:
+        """Let the next write of its lane leave at once."""
+        for step in verdict.follow_ups:
+            enqueue(step)
+
     def _decide(self, request: HttpRequest, operation: Operation, decision: dict[str, Any]) -> None:
         actor = request.user.get_username()
         if decision["decision"] == ASK_AGAIN:
             verdict = resolve.ask_again(operation.pk, actor)
-            for step in verdict.follow_ups:
-                enqueue(step)
+            self._follow(verdict)
             self.log_change(request, operation, "Examined again.")
             self.message_user(request, f"Examined: it is {verdict.state.value.replace('_', ' ')}.")
             return
@@ -238,8 +243,9 @@ class OperationAdmin(ReadOnlyAdmin[Operation]):
         else:
             settled = resolve.settle_as_not_happened(operation.pk, actor)
             words = "Settled: it did not happen."
-        if not settled:
+        if settled is None:
             self.message_user(request, "It was settled meanwhile; see its timeline.", messages.WARNING)
             return
+        self._follow(settled)
         self.log_change(request, operation, words)
         self.message_user(request, words)

@@ -183,14 +183,14 @@ def _positions_of_order(operation: Operation, order_id: str, book: OpenBook) -> 
 # -- a person's word ---------------------------------------------------------------------------------------------
 
 
-def settle_as_happened(operation_id: uuid.UUID, venue_id: str, actor: str) -> bool:
-    """A person found its effect at the venue under ``venue_id``. False when it is not in doubt (any more)."""
+def settle_as_happened(operation_id: uuid.UUID, venue_id: str, actor: str) -> Verdict | None:
+    """A person found its effect at the venue under ``venue_id``. None when it is not in doubt (any more)."""
     operation = ledger.get(operation_id)
+    if State(operation.state) is not State.IN_DOUBT:
+        return None
     why = Why("a person found its effect", actor, f"venue id {venue_id}")
     settled = ledger.succeed(operation, _testified(operation, venue_id), why, timezone.now())
-    if settled:
-        finished(operation)
-    return settled
+    return finished(operation) if settled else None
 
 
 def _testified(operation: Operation, venue_id: str) -> Mt5Dict:
@@ -212,16 +212,14 @@ def _testified(operation: Operation, venue_id: str) -> Mt5Dict:
     }
 
 
-def settle_as_not_happened(operation_id: uuid.UUID, actor: str) -> bool:
-    """A person made sure that it had no effect. False when it is not in doubt (any more)."""
+def settle_as_not_happened(operation_id: uuid.UUID, actor: str) -> Verdict | None:
+    """A person made sure that it had no effect. None when it is not in doubt (any more)."""
     operation = ledger.get(operation_id)
     message = "a person made sure that it had no effect"
     settled = ledger.end(
         operation, State.FAILED, code="NO_EFFECT", message=message, why=Why(message, actor), now=timezone.now()
     )
-    if settled:
-        finished(operation)
-    return settled
+    return finished(operation) if settled else None
 
 
 def ask_again(operation_id: uuid.UUID, actor: str) -> Verdict:
