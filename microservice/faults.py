@@ -50,7 +50,7 @@ class FaultRequest(msgspec.Struct, frozen=True, kw_only=True):
     probability: float = 1.0
     seconds: float = 1.0
     retry_after: float = 1.0
-    account_id: str | None = None
+    account_id: str | int | None = None
 
 
 class Fault(msgspec.Struct, kw_only=True):
@@ -126,7 +126,7 @@ class FaultBoard:
             probability=request.probability,
             seconds=request.seconds,
             retry_after=request.retry_after,
-            account_id=request.account_id,
+            account_id=None if request.account_id is None else str(request.account_id),
         )
         self._next_id += 1
         self._faults = [*self._faults, fault][-MAX_ARMED:]

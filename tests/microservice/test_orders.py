@@ -6,6 +6,7 @@ import pytest
 
 from microservice.venue.base import Refusal, RefusalKind
 from microservice.venue.model import ClosePosition, Direction, OrderType, TimeInForce
+from microservice.venue.paper import commands
 from tests.microservice.paper import ACCOUNT, BUY, SELL, D, Paper
 
 LIMIT, STOP = OrderType.LIMIT, OrderType.STOP
@@ -235,6 +236,13 @@ async def test_a_closed_market_takes_no_market_orders(paper: Paper) -> None:
     paper.venue.move("EURUSD", bid=None, move=None, held=None, closed=True)
     assert (await refused(paper.place("EURUSD", BUY, "0.1"))).code == "MARKET_CLOSED"
     assert (await refused(paper.shut(position, "0.1"))).code == "MARKET_CLOSED"
+
+
+async def test_an_account_holds_so_many_rows(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "MAX_ROWS", 2)
+    await paper.open("EURUSD", BUY, "0.1")
+    await paper.place("EURUSD", BUY, "0.1", order_type=LIMIT, limit_price=D("1.0"))
+    assert (await refused(paper.open("EURUSD", BUY, "0.1"))).code == "TOO_MANY_POSITIONS"
 
 
 async def test_two_sends_are_two_orders(paper: Paper) -> None:

@@ -95,9 +95,8 @@ class Matching:
     def stop_out(self, account: Account) -> None:
         """Close the most losing position, then the next, until the margin level holds."""
         while account.positions and self._broken(account):
-            worst = min(
-                account.positions.values(),
-                key=lambda p: self._valuation.floating(p, account.currency) + p.swap + p.commission,
+            worst, _, _ = min(
+                self._valuation.profits(account), key=lambda row: row[2] + row[0].swap + row[0].commission
             )
             self._execution.close(worst, worst.lots, DealReason.SO)
 

@@ -195,7 +195,7 @@ class PaperVenue:
         """Return what is open and what is waiting."""
         account = self._connected(account_id)
         return Snapshot(
-            open_positions=[self._valuation.row(p, account.currency) for p in account.positions.values()],
+            open_positions=self._valuation.rows(account),
             pending_orders=[order.row() for order in account.orders.values()],
         )
 
