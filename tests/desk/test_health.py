@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -81,6 +82,17 @@ async def test_a_part_that_hangs_or_breaks_does_not_hide_the_others() -> None:
         "b": health.Finding(ok=False, detail="RuntimeError"),
         "c": health.Finding(ok=True, detail="fine"),
     }
+
+
+async def test_the_layer_is_judged_by_what_comes_back(redis_url: str) -> None:
+    layer = RedisPubSubChannelLayer(hosts=[redis_url])
+    for _ in range(20):
+        assert await asyncio.wait_for(health.round_trip(layer), 5.0) == "round trip"
+    await layer.flush()
+    gone = RedisPubSubChannelLayer(hosts=["redis://127.0.0.1:9/0"])
+    findings = await health.run_checks({"layer": lambda: health.round_trip(gone)}, timeout_s=2.0)
+    assert not findings["layer"].ok
+    await gone.flush()
 
 
 def test_metrics_count_what_the_tables_hold(client: Client, user: User) -> None:
