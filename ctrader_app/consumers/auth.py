@@ -7,14 +7,13 @@ counts only when the page's Origin is this site or one of ``CSRF_TRUSTED_ORIGINS
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from channels.auth import get_user
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AbstractBaseUser
-from django.contrib.sessions.backends.base import SessionBase
 from django.db import Error as DatabaseFailure
+from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
 
@@ -72,17 +71,15 @@ async def _user_of_session(headers: Mapping[str, str]) -> AbstractBaseUser | Non
     key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
     if not key:
         return None
-    session = await in_database_thread(_loaded_session, key)
+    return await in_database_thread(_session_user, key)
+
+
+def _session_user(key: str) -> AbstractBaseUser | None:
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     # An AnonymousUser when the session is nobody's, or no longer valid for its user.
-    user: object = await get_user({"session": session})
+    user = get_user(request)
     return user if isinstance(user, AbstractBaseUser) and user.is_active else None
-
-
-def _loaded_session(key: str) -> SessionBase:
-    store: Any = import_module(settings.SESSION_ENGINE).SessionStore
-    session: SessionBase = store(key)
-    session.get("_auth_user_id")  # read now, in this thread
-    return session
 
 
 def is_own_page(headers: Mapping[str, str]) -> bool:

@@ -1,0 +1,1 @@
+"""The sockets: who gets in, what they are fed, and what they make the microservice do."""

@@ -1,0 +1,216 @@
+"""The price socket."""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+
+from connectors.errors import ConnectionError as CannotConnect
+from connectors.errors import RequestRefusedError
+from ctrader_app.broadcast.broadcaster import get_broadcaster
+from ctrader_app.broadcast.groups import candle_group, price_group
+from ctrader_app.broadcast.messages import make
+from ctrader_app.consumers.sockets import inbound, interest
+from ctrader_app.models import TradingAccount
+from tests.consumers.conftest import Open
+from tests.consumers.service import FakeService
+from tests.support.waiting import wait_until_async
+
+CANDLE: dict[str, Any] = {"symbol": "EURUSD", "timeframe": "M1", "time": 60, "close": 1.0}
+
+
+def send_price(account: TradingAccount, symbol: str, bid: float, at: float) -> None:
+    get_broadcaster().send(price_group(account.pk, symbol), make("price_tick", {"symbol": symbol, "bid": bid}, at))
+
+
+def send_candle(account: TradingAccount, timeframe: str, close: float) -> None:
+    content = {**CANDLE, "timeframe": timeframe, "close": close}
+    get_broadcaster().send(candle_group(account.pk, "EURUSD", timeframe), make("candle_update", content))
+
+
+async def test_a_new_tab_has_the_last_price_at_once_and_live_ones_after(
+    account: TradingAccount, browse: Open, service: FakeService
+) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    assert await browser.frame() == {
+        "type": "live_price",
+        "data": {
+            "symbol": "EURUSD", "bid": 1.5, "ask": 1.6, "time": "2026-03-01T09:00:00.000Z",
+            "timestamp": "2026-03-01T09:00:00.000Z",
+        },
+    }  # fmt: skip
+    send_price(account, "EURUSD", 1.7, at=1.0)
+    assert await browser.frame() == {"type": "live_price", "data": {"symbol": "EURUSD", "bid": 1.7}}
+
+
+@pytest.mark.parametrize("symbol", ["#AAPL", "BTC/USD", "US500.cash", "GER40+", "eurusd", "A B"])
+async def test_any_symbol_finds_its_group(
+    symbol: str, account: TradingAccount, browse: Open, service: FakeService
+) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/{quote(symbol, safe='')}/")
+    assert (await browser.frame())["data"]["symbol"] == symbol
+    send_price(account, symbol.upper(), 2.0, at=1.0)
+    assert (await browser.frame())["data"]["bid"] == 2.0
+    await wait_until_async(lambda: service.running == {(str(account.pk), symbol, "")})
+
+
+@pytest.mark.parametrize("symbol", ["%20", "A" * 65, "%00"])
+async def test_a_symbol_that_cannot_be_is_refused(
+    symbol: str, account: TradingAccount, browse: Open, service: FakeService
+) -> None:
+    assert await (await browse(f"/ws/prices/{account.pk}/{symbol}/")).close_code() == 4003
+    assert service.calls == []
+
+
+async def test_a_price_never_goes_back(account: TradingAccount, browse: Open, service: FakeService) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    await browser.frame()
+    for bid, at in ((2.0, 20.0), (1.0, 10.0), (3.0, 30.0)):
+        send_price(account, "EURUSD", bid, at)
+        await asyncio.to_thread(get_broadcaster().flush)
+    assert [(await browser.frame())["data"]["bid"] for _ in range(2)] == [2.0, 3.0]
+
+
+async def test_a_message_of_somebody_else_is_understood(
+    account: TradingAccount, browse: Open, service: FakeService, layer: InMemoryChannelLayer
+) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    await browser.frame()
+    group = price_group(account.pk, "EURUSD")
+    await layer.group_send(group, {"type": "price_tick"})
+    await layer.group_send(group, {"type": "no_such_type", "price": {}})
+    await layer.group_send(group, {"type": "price_tick", "price": {"symbol": "EURUSD", "bid": 9}})
+    assert await browser.frame() == {"type": "live_price", "data": {"symbol": "EURUSD", "bid": 9}}
+
+
+@pytest.mark.parametrize("verb", ["type", "action"])
+async def test_bars_come_for_the_timeframes_that_were_asked_for(
+    verb: str, account: TradingAccount, browse: Open, service: FakeService
+) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    await browser.frame()
+    await browser.say({verb: "subscribe", "timeframe": "m1"})
+    await wait_until_async(lambda: (str(account.pk), "EURUSD", "M1") in service.running)
+    send_candle(account, "M1", 1.1)
+    assert (await browser.frame())["data"]["close"] == 1.1
+    await browser.say({verb: "subscribe", "timeframe": "M1"})
+    await browser.say({verb: "subscribe", "timeframe": "H4"})
+    await wait_until_async(lambda: (str(account.pk), "EURUSD", "H4") in service.running)
+    await browser.say({verb: "unsubscribe", "timeframe": "M1"})
+    await wait_until_async(lambda: (str(account.pk), "EURUSD", "M1") not in service.running)
+    send_candle(account, "M1", 1.2)
+    send_candle(account, "H4", 1.3)
+    assert (await browser.frame())["data"]["close"] == 1.3
+    await browser.say({verb: "unsubscribe"})
+    await wait_until_async(lambda: service.running == {(str(account.pk), "EURUSD", "")})
+    assert service.count("start") == 3
+
+
+BAD_MESSAGES = [
+    ("{", "MALFORMED"),
+    ("[]", "MALFORMED"),
+    ('"subscribe"', "MALFORMED"),
+    ("[" * 4000, "MALFORMED"),
+    ("{}", "UNKNOWN_TYPE"),
+    ('{"type": "trade"}', "UNKNOWN_TYPE"),
+    ('{"type": {"a": 1}}', "UNKNOWN_TYPE"),
+    ('{"type": "subscribe"}', "INVALID_TIMEFRAME"),
+    ('{"type": "subscribe", "timeframe": 5}', "INVALID_TIMEFRAME"),
+    ('{"type": "subscribe", "timeframe": "M1; DROP TABLE"}', "INVALID_TIMEFRAME"),
+    ('{"type": "unsubscribe", "timeframe": ""}', "INVALID_TIMEFRAME"),
+    (json.dumps({"type": "x" * 5000}), "TOO_LARGE"),
+]
+
+
+@pytest.mark.parametrize(("text", "code"), BAD_MESSAGES)
+async def test_a_message_that_makes_no_sense_is_answered(
+    text: str, code: str, account: TradingAccount, browse: Open, service: FakeService
+) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    await browser.frame()
+    await browser.say_raw(text)
+    error = await browser.frame()
+    assert (error["type"], error["code"]) == ("error", code)
+    assert error["message"]
+    await browser.say_raw(data=b"\x00\x01")
+    assert (await browser.frame())["code"] == "NOT_TEXT"
+    await browser.say({"type": "ping"})
+    assert (await browser.frame())["type"] == "pong"
+
+
+async def test_a_socket_has_so_many_timeframes(account: TradingAccount, browse: Open, service: FakeService) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    for number in range(17):
+        await browser.say({"type": "subscribe", "timeframe": f"X{number}"})
+    assert (await browser.frame_of("error"))["code"] == "TOO_MANY"
+
+
+async def test_whoever_says_too_much_is_warned_then_closed(
+    account: TradingAccount, browse: Open, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound, "BURST", 5)
+    monkeypatch.setattr(inbound, "RATE_PER_S", 0.001)
+    monkeypatch.setattr(inbound, "PATIENCE", 5)
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    await browser.frame()
+    for _ in range(10):
+        await browser.say({"type": "ping"})
+    assert (await browser.frame_of("error"))["code"] == "RATE_LIMITED"
+    await browser.say({"type": "ping"})
+    assert await browser.close_code() == 1008
+
+
+async def test_a_failed_subscription_is_told_once_and_retried(
+    account: TradingAccount, browse: Open, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interest, "FIRST_RETRY_S", 0.02)
+    service.failure = service.price_failure = CannotConnect("the service is away")
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    assert await browser.frame() == {
+        "type": "error", "code": "CONNECTION_ERROR", "message": "the service is away", "symbol": "EURUSD",
+    }  # fmt: skip
+    await wait_until_async(lambda: service.count("start") >= 3)
+    late = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    assert (await late.frame())["code"] == "CONNECTION_ERROR"
+    service.failure = None
+    await wait_until_async(lambda: bool(service.running))
+    send_price(account, "EURUSD", 4.0, at=1.0)
+    assert (await browser.frame())["data"]["bid"] == 4.0
+
+
+async def test_a_refused_timeframe_leaves_the_prices_alone(
+    account: TradingAccount, browse: Open, service: FakeService
+) -> None:
+    browser = await browse(f"/ws/prices/{account.pk}/EURUSD/")
+    await browser.frame()
+    await wait_until_async(lambda: bool(service.running))
+    service.failure = RequestRefusedError("no such timeframe", code="UNKNOWN_TIMEFRAME")
+    await browser.say({"type": "subscribe", "timeframe": "M7"})
+    error = await browser.frame()
+    assert (error["code"], error["timeframe"]) == ("UNKNOWN_TIMEFRAME", "M7")
+    send_price(account, "EURUSD", 4.0, at=1.0)
+    assert (await browser.frame())["data"]["bid"] == 4.0
+
+
+async def test_many_tabs_are_one_membership_and_one_subscription(
+    account: TradingAccount, browse: Open, service: FakeService, layer: InMemoryChannelLayer
+) -> None:
+    tabs = [await browse(f"/ws/prices/{account.pk}/EURUSD/") for _ in range(20)]
+    for tab in tabs:
+        await tab.frame()
+    assert {group: len(members) for group, members in layer.groups.items()} == {price_group(account.pk, "EURUSD"): 1}
+    assert service.calls == [("start", (str(account.pk), "EURUSD", ""))]
+    send_price(account, "EURUSD", 4.0, at=1.0)
+    assert [(await tab.frame())["data"]["bid"] for tab in tabs] == [4.0] * 20
+    for tab in tabs[1:]:
+        await tab.leave()
+    send_price(account, "EURUSD", 5.0, at=2.0)
+    assert (await tabs[0].frame())["data"]["bid"] == 5.0
+    assert service.count("stop") == 0
+    await tabs[0].leave()
+    assert service.running == set()
+    assert layer.groups == {}
+    assert service.count("start") == service.count("stop") == 1
