@@ -108,7 +108,7 @@ def claim(
             Why("claimed", actor),
             now,
             extra=Q(deadline__gt=now),
-            changes={"attempts": F("attempts") + 1, "claimed_at": now, "body": body, "baseline": baseline},
+            changes={"attempts": operation.attempts + 1, "claimed_at": now, "body": body, "baseline": baseline},
         )
     except IntegrityError:
         return False
@@ -168,21 +168,19 @@ def _move(
     changes: Mapping[str, Any],
     extra: Q | None = None,
 ) -> bool:
-    guard = Q(pk=operation.pk) & (extra or Q())
-    if operation.attempts:
-        # A sender that was taken for dead must not speak for the attempt that followed its own.
-        guard &= Q(attempts=operation.attempts)
-    finished = {"finished_at": now} if target not in OPEN else {}
+    # A sender that was taken for dead must not speak for the attempt that followed its own: attempts guards that.
+    guard = Q(pk=operation.pk, attempts=operation.attempts) & (extra or Q())
+    values = {"updated_at": now, **changes, **({} if target in OPEN else {"finished_at": now})}
     with transaction.atomic():
         # One source at a time, the one last seen first: the audit row then states what really was.
         for source in sorted(sources(target), key=lambda state: state != operation.state):
-            rows = Operation.objects.filter(guard, state=source.value)
-            if rows.update(state=target.value, updated_at=now, **finished, **changes):
+            if Operation.objects.filter(guard, state=source.value).update(state=target.value, **values):
                 _audit(operation.pk, source, target, why, now)
                 break
         else:
             return False
-    operation.refresh_from_db(fields=["state", "updated_at", "finished_at", *changes])
+    for name, value in {"state": target.value, **values}.items():
+        setattr(operation, name, value)
     return True
 
 

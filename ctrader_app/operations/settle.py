@@ -37,7 +37,6 @@ def _settled_elsewhere(operation: Operation) -> Verdict:
 
 def finished(operation: Operation) -> Verdict:
     """Announce it and let the next of its lane go."""
-    operation.refresh_from_db()
     announce(operation)
     following = ledger.next_in_lane(operation)
     follow_ups = () if following is None else (FollowUp(Step.EXECUTE, following.pk, Kind(following.kind)),)
