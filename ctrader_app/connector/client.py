@@ -119,10 +119,10 @@ class CTraderClient:
         body = requests.CandlesBody(account_id=ref.wire_id, symbol=symbol, timeframe=timeframe)
         self._post(ref, Endpoint.UNSUBSCRIBE_CANDLES, body)
 
-    def healthy(self) -> bool:
+    def healthy(self, within_s: float = 2.0) -> bool:
         """Whether the service answers at all: one request for /healthz; a service without it says 404, and lives."""
         try:
-            answer = self._transport.send("GET", self._config.url("/healthz"))
+            answer = self._transport.send("GET", self._config.url("/healthz"), within_s=within_s)
         except Exception:  # noqa: BLE001 - asked by health pages: whatever is wrong, the answer is no
             return False
         return answer.status < HTTPStatus.INTERNAL_SERVER_ERROR

@@ -13,8 +13,6 @@ import msgspec
 from ctrader_app.domain.facts import AccountFigures, DealReason, Direction, OpenBook
 
 EVENT_VERSION = 1
-SOURCE = "ctrader"
-PLATFORM = "cTrader"
 
 
 class EventType(StrEnum):

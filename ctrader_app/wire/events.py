@@ -27,7 +27,6 @@ from ctrader_app.wire.event_types import (
     PriceTick,
 )
 from ctrader_app.wire.fields import MAX_DECIMALS, MAX_ID_CHARS, MAX_WHOLE_DIGITS, NotJson, Row, decode
-from ctrader_app.wire.outgoing import encode_event
 from ctrader_app.wire.rows import read_book, read_figures, read_reason
 from ctrader_app.wire.times import EARLIEST_S, LATEST_S, in_range
 
@@ -43,7 +42,6 @@ __all__ = [
     "PositionClosed",
     "PositionsSnapshot",
     "PriceTick",
-    "encode_event",
     "parse_event",
 ]
 

@@ -1,12 +1,10 @@
 """Events of the stream."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,12 +18,10 @@ from ctrader_app.wire.events import (
     AnyEvent,
     CandleUpdate,
     Event,
-    EventType,
     IgnoredEvent,
     PositionClosed,
     PositionsSnapshot,
     PriceTick,
-    encode_event,
     parse_event,
 )
 from tests.wire.samples import CANDLE, CLOSURE, ENVELOPE, PAYLOADS, PRICE, Json, encoded, event
@@ -253,45 +249,3 @@ def outcome_of(parse: Any, data: bytes) -> object:
         return parse(data)
     except BadEvent as bad:
         return bad.reason
-
-
-@given(
-    kind=st.sampled_from(EventType),
-    event_id=st.uuids(),
-    login=st.none() | st.from_regex(r"[1-9]\d{3,10}", fullmatch=True),
-    internal=st.none() | st.uuids().map(str),
-    occurred_at=moments,
-)
-def test_what_is_written_is_read_back(
-    kind: EventType, event_id: UUID, login: str | None, internal: str | None, occurred_at: datetime
-) -> None:
-    body = encode_event(
-        kind,
-        PAYLOADS[kind],
-        event_id=event_id,
-        account_id=login or "acc-1",
-        broker_login=login,
-        internal_account_id=internal,
-        occurred_at=occurred_at,
-        sent_at=occurred_at,
-    )
-    envelope = json.loads(body)
-    assert (envelope["source"], envelope["platform"], envelope["event_version"]) == ("ctrader", "cTrader", 1)
-    got = parse_event(body)
-    assert isinstance(got, Event)
-    assert (got.event_id, got.occurred_at, got.sent_at) == (event_id, occurred_at, occurred_at)
-    assert (got.account_ref, got.broker_login) == (internal or login or "acc-1", login or "")
-
-
-def test_an_encoded_payload_is_taken_as_it_is() -> None:
-    arguments: dict[str, Any] = {
-        "event_id": UUID(ENVELOPE["event_id"]),
-        "account_id": "1",
-        "occurred_at": AT,
-        "sent_at": AT,
-    }
-    raw = msgspec.Raw(encoded(PRICE))
-    written = encode_event(EventType.PRICE_TICK, raw, **arguments)
-    assert parse_event(written) == parse_event(encode_event(EventType.PRICE_TICK, PRICE, **arguments))
-    exact = encode_event(EventType.PRICE_TICK, {**PRICE, "bid": Decimal("1.10")}, **arguments)
-    assert b'"bid":1.10' in exact
