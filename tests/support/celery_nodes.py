@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from celery import Celery
+from celery.result import allow_join_result
 from kombu import pools
 from pytest_celery import CeleryTestBackend, CeleryTestBroker, CeleryTestSetup, CeleryTestWorker
 
@@ -81,7 +82,7 @@ class ProcessContainer:
             self.process.send_signal(number)
             self.process.wait_for_exit(60.0)
 
-    def restart(self, timeout: int = 60) -> None:  # noqa: ARG002 - pytest-celery passes it
+    def restart(self, timeout: int = 60) -> None:
         """Stop it if it runs, start it, and wait until it is ready."""
         self.process.stop()
         self.start()
@@ -119,7 +120,7 @@ class ServerContainer(ProcessContainer):
         """Start the server and wait until it answers."""
         self._server.start()
 
-    def restart(self, timeout: int = 60) -> None:  # noqa: ARG002 - pytest-celery passes it
+    def restart(self, timeout: int = 60) -> None:
         """Restart the server on its port and wait until it answers."""
         self._server.stop()
         self._server.start()
@@ -264,7 +265,9 @@ def pointed_at(app: Celery, changes: Mapping[str, Any]) -> Iterator[Celery]:
     forget_connections(app)
     app.conf.update(changes)
     try:
-        yield app
+        # A worker that ran in this process before has forbidden it to wait for results, for good.
+        with allow_join_result():
+            yield app
     finally:
         forget_connections(app)
         app.conf.update(before)
