@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from celery._state import _set_task_join_will_block, task_join_will_block
+from celery.result import assert_will_not_block, denied_join_result
 from pytest_celery import CeleryBackendCluster, CeleryBrokerCluster, CeleryWorkerCluster
 
 from tests.infrastructure.small_celery_app import app as small_app
@@ -104,10 +104,8 @@ def test_the_app_is_what_it_was_after_the_test() -> None:
 
 
 def test_results_can_be_awaited_although_a_worker_ran_in_this_process() -> None:
-    before = task_join_will_block()
-    _set_task_join_will_block(True)  # as WorkController does
-    try:
+    with denied_join_result():  # as such a worker leaves it
+        with pytest.raises(RuntimeError, match="Never call"):
+            assert_will_not_block()
         with pointed_at(small_app, {"broker_url": "memory://"}):
-            assert not task_join_will_block()
-    finally:
-        _set_task_join_will_block(before)
+            assert_will_not_block()
