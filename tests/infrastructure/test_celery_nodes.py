@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from celery.result import assert_will_not_block, denied_join_result
+from celery.exceptions import TimeoutError as ResultTimeoutError
+from celery.result import denied_join_result
 from pytest_celery import CeleryBackendCluster, CeleryBrokerCluster, CeleryWorkerCluster
 
 from tests.infrastructure.small_celery_app import app as small_app
@@ -104,8 +105,9 @@ def test_the_app_is_what_it_was_after_the_test() -> None:
 
 
 def test_results_can_be_awaited_although_a_worker_ran_in_this_process() -> None:
+    nobodys = small_app.AsyncResult("nobody ran this")
     with denied_join_result():  # as such a worker leaves it
-        with pytest.raises(RuntimeError, match="Never call"):
-            assert_will_not_block()
-        with pointed_at(small_app, {"broker_url": "memory://"}):
-            assert_will_not_block()
+        with pytest.raises(RuntimeError, match=r"Never call result\.get"):
+            nobodys.get(timeout=0.01)
+        with pointed_at(small_app, {"broker_url": "memory://"}), pytest.raises(ResultTimeoutError):
+            nobodys.get(timeout=0.01)
