@@ -58,6 +58,7 @@ try:
     CTRADER_WRITE_WAIT_SECONDS = env.number("CTRADER_WRITE_WAIT_SECONDS", 20, low=0.1, high=600)
     CTRADER_CONNECT_TIMEOUT_SECONDS = env.number("CTRADER_CONNECT_TIMEOUT_SECONDS", 3, low=0.05, high=60)
     CTRADER_READ_TIMEOUT_SECONDS = env.number("CTRADER_READ_TIMEOUT_SECONDS", 10, low=0.05, high=300)
+    CTRADER_SETTLING_LAG_SECONDS = env.number("CTRADER_SETTLING_LAG_SECONDS", 30, low=0, high=3600)
     CTRADER_PRE_TRADE_CHECKS = env.items("CTRADER_PRE_TRADE_CHECKS")
 
     # -- storage and transport -------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class CTraderSettings:
     connect_timeout_s: float
     read_timeout_s: float
     """For the whole answer, not for each packet of it."""
+    settling_lag_s: float
+    """How long a venue may take to list what it has done (Open API histories have lagged by seconds to minutes)."""
     pre_trade_checks: tuple[str, ...]
     """Dotted paths of callables ``check(account, intent)``; one that raises denies the order."""
 
@@ -58,6 +60,7 @@ def get_settings() -> CTraderSettings:
         write_wait_s=float(value("CTRADER_WRITE_WAIT_SECONDS", 20)),
         connect_timeout_s=float(value("CTRADER_CONNECT_TIMEOUT_SECONDS", 3)),
         read_timeout_s=float(value("CTRADER_READ_TIMEOUT_SECONDS", 10)),
+        settling_lag_s=float(value("CTRADER_SETTLING_LAG_SECONDS", 30)),
         pre_trade_checks=tuple(value("CTRADER_PRE_TRADE_CHECKS", ())),
     )
 

@@ -7,11 +7,12 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
 
+from connectors.errors import RequestRefusedError
 from ctrader_app.connector.config import AccountRef, ConnectorConfig
 from ctrader_app.connector.reads import Reader
 from ctrader_app.connector.transport import Transport
 from ctrader_app.connector.writes import Writer
-from ctrader_app.domain.facts import AccountFigures, CandleFact, OpenBook, PriceFact, SymbolFact, SyncFact
+from ctrader_app.domain.facts import AccountFigures, CandleFact, OpenBook, OrderTrace, PriceFact, SymbolFact, SyncFact
 from ctrader_app.domain.operations import Kind
 from ctrader_app.domain.outcomes import Outcome
 from ctrader_app.wire import answers, requests
@@ -90,6 +91,14 @@ class CTraderClient:
         """All that the service knows of one position's life."""
         query = {"position_id": position_id, "symbol": symbol}
         return self._get(ref, Endpoint.SYNC_DATA, query, lambda data: answers.parse_sync(data, position_id, symbol))
+
+    def order_history(self, ref: AccountRef, client_order_id: str) -> tuple[OrderTrace, ...] | None:
+        """Every order, finished ones too, under a client order id; None when the service keeps no such history."""
+        query = {"client_order_id": client_order_id}
+        try:
+            return self._get(ref, Endpoint.ORDERS, query, lambda data: answers.parse_orders(data, client_order_id))
+        except RequestRefusedError:
+            return None
 
     # -- sessions and streams: they may be repeated, so they are asked for like reads ------------------------
 

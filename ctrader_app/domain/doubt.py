@@ -14,6 +14,7 @@ from ctrader_app.domain.facts import (
     CancelStatus,
     Closed,
     OpenBook,
+    OrderTrace,
     Placed,
     PlaceStatus,
     PositionFact,
@@ -59,8 +60,28 @@ class Inconclusive:
 Reading = Happened | Refuted | Absent | Inconclusive
 
 
-def read_place(client_order_id: str, book: OpenBook) -> Reading:
-    """Look for an order's traces. Absence from the open book proves nothing: it may have opened and closed."""
+def read_place(
+    client_order_id: str, book: OpenBook, history: tuple[OrderTrace, ...] | None = None, *, is_market: bool = False
+) -> Reading:
+    """Look for an order's traces among positions, working orders and, where the service keeps one, its history.
+
+    ``history`` holds every order under this id, or is None where the service has none to show. Without it absence
+    proves nothing: an order may have opened and closed. An id that stands for several orders is for a person.
+    """
+    traces = history or ()
+    if len(traces) > 1:
+        return Inconclusive(f"{len(traces)} orders carry {client_order_id}: {', '.join(t.order_id for t in traces)}")
+    found = _in_book(client_order_id, book)
+    if traces:
+        return _of_trace(traces[0], found, is_market=is_market)
+    if found is not None:
+        return found
+    if history is None or book.orders is None:
+        return Inconclusive("neither a position nor a working order carries the client order id")
+    return Absent("no position, no working order and no order of the history carries the client order id")
+
+
+def _in_book(client_order_id: str, book: OpenBook) -> Happened | None:
     for position in book.positions:
         if client_order_id in (position.client_order_id, position.label, position.comment):
             placed = Placed(
@@ -83,7 +104,40 @@ def read_place(client_order_id: str, book: OpenBook) -> Reading:
                 price=order.price,
             )
             return Happened(placed, f"working order {order.order_id} carries {client_order_id}")
-    return Inconclusive("neither a position nor a working order carries the client order id")
+    return None
+
+
+def _of_trace(trace: OrderTrace, found: Happened | None, *, is_market: bool) -> Reading:
+    seen = f"order {trace.order_id} of the history is {trace.status}"
+    if trace.status == "filled":
+        position_id = trace.position_id or _position_found(found)
+        return Happened(_placed(trace, PlaceStatus.FILLED, position_id), seen)
+    if trace.status in _TAKEN and not is_market:
+        return Happened(_placed(trace, PlaceStatus.PENDING, None), seen)
+    if trace.status == "rejected" or (is_market and trace.status in _ENDED_UNFILLED and trace.deal_id is None):
+        return Refuted(f"ORDER_{trace.status.upper()}", seen)
+    return Inconclusive(seen)
+
+
+_ENDED_UNFILLED = frozenset({"cancelled", "canceled", "expired"})
+_TAKEN = _ENDED_UNFILLED | {"pending", "accepted", "working"}
+"""What became of a working order later does not change that it was placed."""
+
+
+def _placed(trace: OrderTrace, status: PlaceStatus, position_id: str | None) -> Placed:
+    return Placed(
+        order_id=trace.order_id,
+        status=status,
+        volume_lots=trace.volume_lots,
+        client_order_id=trace.client_order_id,
+        position_id=position_id,
+        deal_id=trace.deal_id,
+        price=trace.price,
+    )
+
+
+def _position_found(found: Happened | None) -> str | None:
+    return found.answer.position_id if found is not None and isinstance(found.answer, Placed) else None
 
 
 def position_of(book: OpenBook, position_id: str) -> PositionFact | None:

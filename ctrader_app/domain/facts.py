@@ -131,6 +131,19 @@ class SyncFact:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderTrace:
+    """An order as the service's history remembers it. ``status`` is the service's own word, lower case."""
+
+    order_id: str
+    status: str
+    client_order_id: str
+    volume_lots: Decimal
+    position_id: str | None = None
+    deal_id: str | None = None
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolFact:
     """How a symbol trades. ``extra`` keeps what else the service said (currencies, trading hours), JSON values."""
 

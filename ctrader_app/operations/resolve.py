@@ -16,7 +16,7 @@ from connectors.base import Mt5Dict
 from connectors.errors import ConnectorError, RequestRefusedError
 from ctrader_app.conf import get_settings
 from ctrader_app.domain import doubt, mt5, outcomes
-from ctrader_app.domain.facts import OpenBook, SyncFact
+from ctrader_app.domain.facts import OpenBook, OrderType, SyncFact
 from ctrader_app.domain.intents import CancelIntent, CloseIntent, ModifyIntent, PlaceIntent, intent_of
 from ctrader_app.domain.operations import Kind, State
 from ctrader_app.ledger import operations as ledger
@@ -32,9 +32,6 @@ REPLAY_PROMISE_S = 23 * 3600
 FIRST_LOOK_S = 0.5
 LAST_LOOK_S = 60.0
 """A doubt is examined after half a second, doubling up to once a minute."""
-
-SETTLING_LAG_S = 5.0
-"""How long a venue may take to list what it has done (Open API histories have lagged by seconds)."""
 
 
 def resolve(operation_id: uuid.UUID, *, actor: str) -> Verdict:
@@ -111,7 +108,7 @@ def _absent(operation: Operation, reason: str, actor: str, asked_at: datetime, n
     last_sent = operation.claimed_at or now
     if get_settings().idempotent_writes:
         last_sent = max(last_sent, operation.deadline)  # until then it was replayed, and a replay may linger too
-    settled_at = last_sent + timedelta(seconds=gateway.longest_write_s() + SETTLING_LAG_S)
+    settled_at = last_sent + timedelta(seconds=gateway.longest_write_s() + get_settings().settling_lag_s)
     if asked_at < settled_at:
         why = Why("no effect yet, and it may still be under way", actor, reason)
         return _still(operation, why, now, absences=operation.absences)
@@ -142,7 +139,9 @@ def _reading(operation: Operation) -> doubt.Reading:
     baseline: dict[str, Any] = operation.baseline or {}
     match intent:
         case PlaceIntent():
-            return doubt.read_place(operation.client_order_id, book)
+            history = gateway.client().order_history(gateway.ref_of(operation.account), operation.client_order_id)
+            is_market = intent.order_type is OrderType.MARKET
+            return doubt.read_place(operation.client_order_id, book, history, is_market=is_market)
         case CloseIntent(position_id=position_id):
             if "volume" not in baseline or "volume" not in body:
                 return doubt.Inconclusive("what was open before is not known")

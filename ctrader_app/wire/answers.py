@@ -20,6 +20,7 @@ from ctrader_app.domain.facts import (
     CandleFact,
     Closed,
     OpenBook,
+    OrderTrace,
     Placed,
     PlaceStatus,
     PriceFact,
@@ -31,7 +32,7 @@ from ctrader_app.domain.facts import (
 from ctrader_app.wire.errors import UnreadableAnswer
 from ctrader_app.wire.fields import Row, decode
 from ctrader_app.wire.requests import CancelBody, CloseBody, ModifyProtectionBody, PlaceBody, WriteBody
-from ctrader_app.wire.rows import optional_lots, read_book, read_candle, read_deal, read_figures, read_price
+from ctrader_app.wire.rows import optional_lots, read_book, read_candle, read_deal, read_figures, read_price, read_trace
 
 T = TypeVar("T")
 
@@ -101,6 +102,21 @@ def parse_symbol(data: bytes, symbol: str) -> SymbolFact | BrokerRejection:
 def parse_sync(data: bytes, position_id: str, symbol: str) -> SyncFact | BrokerRejection:
     """GET /trade/sync-data."""
     return _read(data, lambda row: _sync(row, position_id, symbol))
+
+
+def parse_orders(data: bytes, client_order_id: str) -> tuple[OrderTrace, ...] | BrokerRejection:
+    """GET /orders for one client order id: all its orders. A list that was cut off, or that is about another id, is
+    unreadable: an absence is to be concluded from it."""
+    return _read(data, lambda row: _traces(row, client_order_id))
+
+
+def _traces(row: Row, client_order_id: str) -> tuple[OrderTrace, ...]:
+    if row.raw("has_more") not in (None, False):
+        raise UnreadableAnswer("the order history is cut off")
+    traces = tuple(read_trace(each) for each in row.rows("orders"))
+    if any(trace.client_order_id != client_order_id for trace in traces):
+        raise UnreadableAnswer("the order history is about other orders")
+    return traces
 
 
 def parse_session(data: bytes) -> str | BrokerRejection:

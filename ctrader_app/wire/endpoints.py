@@ -14,6 +14,8 @@ class Endpoint(Enum):
     CANDLES = ("GET", "/candles")
     PRICE = ("GET", "/price")
     SYNC_DATA = ("GET", "/trade/sync-data")
+    ORDERS = ("GET", "/orders")
+    """Order history; a service need not have it."""
     PLACE = ("POST", "/trade/place")
     CLOSE = ("POST", "/trade/close")
     MODIFY_PROTECTION = ("POST", "/trade/modify-protection")

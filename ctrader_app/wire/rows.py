@@ -9,6 +9,7 @@ from ctrader_app.domain.facts import (
     DealReason,
     OpenBook,
     OrderFact,
+    OrderTrace,
     OrderType,
     PositionFact,
     PriceFact,
@@ -90,6 +91,19 @@ def read_order(row: Row) -> OrderFact:
         created_at=row.optional_time("created_at"),
         client_order_id=row.optional_identifier("client_order_id"),
         label=row.text("label", MAX_LABEL_CHARS),
+    )
+
+
+def read_trace(row: Row) -> OrderTrace:
+    """One order of the history."""
+    return OrderTrace(
+        order_id=row.identifier("order_id"),
+        status=row.name("status").lower(),
+        client_order_id=row.optional_identifier("client_order_id"),
+        volume_lots=row.positive("volume"),
+        position_id=row.optional_identifier("answer_position_id") or None,
+        deal_id=row.optional_identifier("deal_id") or None,
+        price=row.level("price"),
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from ctrader_app.connector import CTraderClient
 from ctrader_app.domain.intents import CloseIntent, Intent, ModifyIntent
 from ctrader_app.domain.operations import State
 from ctrader_app.ledger import operations as ledger
@@ -128,7 +129,42 @@ def test_an_order_is_found_by_its_client_order_id(account: TradingAccount, venue
 
 
 @pytest.mark.usefixtures("no_replay")
-def test_an_order_that_is_not_to_be_seen_stays_in_doubt_for_a_person(account: TradingAccount, venue: Venue) -> None:
+def test_an_order_that_filled_and_closed_is_found_in_the_history(account: TradingAccount, venue: Venue) -> None:
+    run(account, order())
+    operation = submitted(account, order(stop_loss="0.9"))
+    venue.arm("/trade/place", "drop_after")
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    venue.move("EURUSD", 0.8)
+    try:
+        assert resolve(operation.pk, actor="test").state is State.SUCCEEDED
+    finally:
+        venue.move("EURUSD", 1.08)
+    operation.refresh_from_db()
+    assert operation.result is not None
+    assert operation.result["deal_id"]
+
+
+@pytest.mark.usefixtures("no_replay")
+def test_an_order_absent_twice_from_a_complete_history_had_no_effect(account: TradingAccount, venue: Venue) -> None:
+    run(account, order())
+    operation = submitted(account, order())
+    venue.arm("/trade/place", "drop_before")
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    for _ in range(3):
+        assert resolve(operation.pk, actor="test").state is State.IN_DOUBT  # it may still be on its way
+    Operation.objects.filter(pk=operation.pk).update(claimed_at=timezone.now() - timedelta(minutes=5))
+    assert resolve(operation.pk, actor="test").state is State.IN_DOUBT
+    assert resolve(operation.pk, actor="test").state is State.FAILED
+
+
+@pytest.fixture
+def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that keeps no order history."""
+    monkeypatch.setattr(CTraderClient, "order_history", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_replay", "no_history")
+def test_without_a_history_an_unseen_order_stays_in_doubt_for_a_person(account: TradingAccount, venue: Venue) -> None:
     run(account, order())
     operation = submitted(account, order())
     venue.arm("/trade/place", "drop_before")
@@ -185,7 +221,7 @@ def test_a_modify_is_settled_by_the_levels(account: TradingAccount, venue: Venue
 # -- a person's word ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("no_replay")
+@pytest.mark.usefixtures("no_replay", "no_history")
 def test_a_person_can_say_that_it_happened_or_have_it_examined(account: TradingAccount, venue: Venue) -> None:
     run(account, order())
     operation = submitted(account, order())

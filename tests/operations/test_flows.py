@@ -137,9 +137,7 @@ def test_past_its_deadline_nothing_is_sent(account: TradingAccount, venue: Venue
     assert venue.effects(client_order_id=operation.client_order_id)["orders"] == 0
 
 
-def test_an_unreachable_service_is_tried_again_until_the_deadline(
-    account: TradingAccount, settings: Settings
-) -> None:
+def test_an_unreachable_service_is_tried_again_until_the_deadline(account: TradingAccount, settings: Settings) -> None:
     settings.CTRADER_API_BASE_URL = "http://127.0.0.1:9"
     operation, _ = ledger.open_operation(account, order(), key=None, ttl_s=30, now=timezone.now(), actor="test")
     verdict = execute(operation.pk, actor="test")
