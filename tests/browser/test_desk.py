@@ -122,6 +122,41 @@ def test_a_refusal_is_shown_with_its_code(desk: Desk) -> None:
     expect(page.get_by_role("button", name="Buy")).to_be_enabled()
 
 
+def test_an_outcome_that_overtakes_its_answer_is_told_all_the_same(desk: Desk) -> None:
+    def answer_late(route: Route) -> None:
+        answer = route.fetch()
+        expect(desk.operation("BUY 0.13 EURUSD").locator(".state")).to_have_text("refused")
+        route.fulfill(response=answer)
+
+    page = desk.open().page
+    page.route("**/trades", answer_late)
+    page.get_by_label("Lots").first.fill("0.13")
+    page.locator("#ticket").get_by_label("Take profit").fill("0.5")
+    page.get_by_role("button", name="Buy").click()
+    expect(page.locator(".notice[data-tone=bad]")).to_contain_text("refused")
+    expect(desk.operation("BUY 0.13 EURUSD").locator(".state")).to_have_text("refused")
+
+
+def test_an_account_that_is_not_ones_own_shows_nothing_and_says_so(desk: Desk) -> None:
+    def add_a_foreign_one(route: Route) -> None:
+        accounts = route.fetch().json()
+        foreign = {**accounts[0], "id": "00000000-0000-4000-8000-000000000000", "name": "Not mine"}
+        route.fulfill(json=[*accounts, foreign])
+
+    page = desk.page
+    page.route("**/api/accounts", add_a_foreign_one)
+    desk.open()
+    page.get_by_role("combobox", name="Account").select_option("Not mine")
+    expect(page.get_by_role("alert")).to_contain_text("not yours")
+    expect(page.locator("#positions-note")).to_contain_text("Not known")
+    expect(page.locator("[data-figure=balance]")).to_have_text(UNKNOWN)
+    expect(page.locator("#link")).to_have_text("closed")
+    page.get_by_role("combobox", name="Account").select_option(index=0)
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("[data-figure=balance]")).not_to_have_text(UNKNOWN)
+
+
 def test_what_cannot_be_an_order_is_said_at_once(desk: Desk) -> None:
     page = desk.open().page
     page.get_by_label("Lots").first.fill("a lot")

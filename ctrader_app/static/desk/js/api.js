@@ -55,8 +55,10 @@ export function signIn() {
   location.assign(`${document.body.dataset.login}?next=${encodeURIComponent(location.pathname)}`);
 }
 
+/** The cookie's, because it changes when somebody signs in again in another tab; the page's own where it is hidden. */
 function csrfToken() {
-  return document.querySelector("input[name=csrfmiddlewaretoken]").value;
+  const cookie = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/);
+  return cookie ? cookie[1] : document.querySelector("input[name=csrfmiddlewaretoken]").value;
 }
 
 /** A random UUID; crypto.randomUUID exists only on https and on localhost. */

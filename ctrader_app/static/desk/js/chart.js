@@ -14,7 +14,7 @@ export class Chart {
       autoSize: true,
       // The library's own mark comes with an inline style; the page's footer names its maker instead.
       layout: { attributionLogo: false },
-      timeScale: { timeVisible: true, secondsVisible: false },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4 },
     });
     this.series = this.chart.addSeries(CandlestickSeries);
     this.request = 0;

@@ -15,7 +15,7 @@ export const percent = (value) => (known(value) ? `${moneyFormat.format(value)} 
 /** The decimals that a price shows of itself, for symbols whose digits are not known here. */
 function guessDigits(value) {
   const text = String(value);
-  return text.includes(".") && !text.includes("e") ? text.length - text.indexOf(".") - 1 : 2;
+  return text.includes(".") && !text.includes("e") ? Math.min(text.length - text.indexOf(".") - 1, 8) : 2;
 }
 
 /** "3 s", "2 min": how long something has been. */

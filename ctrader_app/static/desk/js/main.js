@@ -18,6 +18,7 @@ const remember = (name, value) => localStorage.setItem(`desk.${name}`, value);
 
 const state = { account: null, symbol: remembered("symbol") || document.body.dataset.symbol, timeframe: "M1" };
 const symbolInfo = new Map();
+const learning = new Map();
 const sockets = { account: null, price: null };
 
 const quote = new Quote();
@@ -36,7 +37,9 @@ const book = new Book((symbol) => symbolInfo.get(symbol)?.digits, {
 function openAccount(account) {
   state.account = account;
   remember("account", account.id);
+  element("fatal").hidden = true;
   symbolInfo.clear();
+  learning.clear();
   figures.clear();
   book.clear();
   operations.clear(account.id);
@@ -80,9 +83,7 @@ function refreshAll() {
 
 function bookChanged() {
   figures.showOpenProfit(book.openProfit);
-  for (const symbol of new Set(book.positions.rows.concat(book.orders.rows).map((row) => row.symbol))) {
-    learn(symbol).then((fresh) => fresh && book.redraw());
-  }
+  for (const { symbol } of [...book.positions.rows, ...book.orders.rows]) learn(symbol);
 }
 
 function showLink(link) {
@@ -103,8 +104,7 @@ function openSymbol(symbol) {
   element("symbol").value = symbol;
   quote.clear(symbolInfo.get(symbol)?.digits);
   ticketHint(null);
-  learn(symbol).then(() => {
-    const info = symbolInfo.get(symbol);
+  learn(symbol).then((info) => {
     if (!info || state.symbol !== symbol || state.account !== account) return;
     remember("symbol", symbol);
     quote.setDigits(info.digits);
@@ -127,20 +127,22 @@ function openSymbol(symbol) {
   sockets.price = socket;
 }
 
-/** Learn how a symbol trades, once; true when that is news. */
-async function learn(symbol) {
-  if (symbolInfo.has(symbol)) return false;
-  const { account } = state;
-  symbolInfo.set(symbol, undefined);
-  try {
-    const info = await get(`accounts/${account.id}/symbols/${encodeURIComponent(symbol)}`);
-    if (state.account !== account) return false;
+/** How a symbol trades, asked for once; null when that cannot be told. */
+function learn(symbol) {
+  if (!learning.has(symbol)) learning.set(symbol, ask(state.account, symbol));
+  return learning.get(symbol);
+}
+
+async function ask(account, symbol) {
+  const info = await get(`accounts/${account.id}/symbols/${encodeURIComponent(symbol)}`).catch(() => null);
+  if (state.account !== account) return null;
+  if (info) {
     symbolInfo.set(symbol, info);
-    return true;
-  } catch {
-    symbolInfo.delete(symbol);
-    return false;
+    book.redraw();
+  } else {
+    learning.delete(symbol);
   }
+  return info;
 }
 
 async function askPrice(account, symbol) {

@@ -33,7 +33,7 @@ export class Operations {
   clear(accountId) {
     this.accountId = accountId;
     this.known = new Map();
-    this.watched = new Set();
+    this.watched = new Map();
     note.textContent = "loading";
     this.table.show([]);
   }
@@ -44,32 +44,40 @@ export class Operations {
       const rows = await get(`accounts/${accountId}/operations?limit=${SHOWN}`);
       if (accountId !== this.accountId) return;
       for (const row of rows) this.#take(row);
+      for (const { id } of rows) this.#tell(id);
       this.#show();
     } catch (error) {
       if (accountId === this.accountId) note.textContent = `Not refreshed: ${error.message}`;
     }
   }
 
-  /** An operation that this page has just pressed: tell its outcome. */
+  /** An operation that this page has just pressed: tell its outcome, which the socket may have brought already. */
   watch(operation) {
-    this.watched.add(operation.id);
+    this.watched.set(operation.id, null);
     this.update(operation);
   }
 
   update(operation) {
     this.#take(operation);
+    this.#tell(operation.id);
     this.#show();
   }
 
   #take(operation) {
+    if (operation.account_id !== this.accountId) return; // the account was changed meanwhile
     const before = this.known.get(operation.id);
     // A final state has no way out: whatever else arrives later was only late.
     if (before && FINAL.has(before.state) && !FINAL.has(operation.state)) return;
     this.known.set(operation.id, operation);
-    if (!this.watched.has(operation.id)) return;
-    if (before?.state !== operation.state) announce(operation);
+  }
+
+  #tell(id) {
+    const operation = this.known.get(id);
+    if (!operation || !this.watched.has(id) || this.watched.get(id) === operation.state) return;
+    this.watched.set(id, operation.state);
+    announce(operation);
     if (FINAL.has(operation.state)) {
-      this.watched.delete(operation.id);
+      this.watched.delete(id);
       this.onFinal(operation);
     }
   }
