@@ -1,0 +1,1 @@
+"""The contract with the microservice, as tests that any service can be held against."""
