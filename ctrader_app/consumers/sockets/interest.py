@@ -168,9 +168,9 @@ class Interest:
         return heard
 
     async def _pause(self, wish: _Wish, pause_s: float) -> None:
-        """Wait, but not for longer than anybody wants the stream."""
+        """Wait, but not for longer than anybody wants the stream and its lease stands."""
         until_s = time.monotonic() + pause_s
-        while wish.members and (left_s := until_s - time.monotonic()) > 0:
+        while wish.members and not wish.is_lost and (left_s := until_s - time.monotonic()) > 0:
             wish.changed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):

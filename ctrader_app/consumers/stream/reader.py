@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kombu import Connection, Consumer, Queue
+from kombu.exceptions import OperationalError
 
 from ctrader_app.consumers.stream.budget import ErrorBudget
 from ctrader_app.consumers.stream.counters import Tally
@@ -64,25 +65,30 @@ class QueueReader:
     def run(self) -> None:
         """Read until told to stop. Raises StreamFailedError when the error budget is used up."""
         while not self._stopping.is_set():
-            connection = self._new_connection()
-            errors: tuple[type[BaseException], ...] = (
-                *connection.connection_errors, *connection.channel_errors, OSError,
-            )  # fmt: skip
-            try:
-                self._session(connection)
-            except errors as error:
-                self.ready.clear()
-                if self._stopping.is_set():
-                    return
-                self._tally.add("reconnects")
-                logger.warning("%s: the broker is lost (%r), trying again", self._queue.name, error)
-                self._stopping.wait(self.budget.spend(f"the broker is lost: {error!r}"))
-                _drop(connection, politely=False)
-            else:
-                _drop(connection, politely=True)
-            finally:
-                self.ready.clear()
-                self._connection = self._channel = None
+            error = self._until_lost()
+            if error is None or self._stopping.is_set():
+                return
+            self._tally.add("reconnects")
+            logger.warning("%s: the broker is lost (%r), trying again", self._queue.name, error)
+            self._stopping.wait(self.budget.spend(f"the broker is lost: {error!r}"))
+
+    def _until_lost(self) -> BaseException | None:
+        """One connection's life; what ended it, None when that was the wish. It is dropped whatever happens."""
+        connection = self._new_connection()
+        errors: tuple[type[BaseException], ...] = (
+            OperationalError, *connection.connection_errors, *connection.channel_errors, OSError,
+        )  # fmt: skip
+        politely = False
+        try:
+            self._session(connection)
+            politely = True
+        except errors as error:
+            return error
+        finally:
+            self.ready.clear()
+            self._connection = self._channel = None
+            _drop(connection, politely=politely)
+        return None
 
     def beat(self) -> bool:
         """Send, and look for, a heartbeat if one is due; for handlers that take long. Raises when the broker is gone.
@@ -131,7 +137,8 @@ class QueueReader:
         return {"client_properties": {"connection_name": f"reader of {self._queue.name}"}}
 
     def _session(self, connection: Connection) -> None:
-        connection.connect()
+        # At once: the pauses between attempts are ours, not kombu's 2 s.
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         channel: Any = connection.channel()
         # Bodies stay bytes, whatever encoding the message claims.
         channel.auto_decode = False

@@ -1,0 +1,275 @@
+"""The worker's parts, each by itself."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctrader_app.broadcast.broadcaster import Broadcaster
+from ctrader_app.broadcast.messages import Message
+from ctrader_app.consumers.stream.accounts import UNKNOWN_FOR_S, AccountBook
+from ctrader_app.consumers.stream.budget import ErrorBudget, StreamFailedError
+from ctrader_app.consumers.stream.counters import Tally, total
+from ctrader_app.consumers.stream.graveyard import Allowance
+from ctrader_app.consumers.stream.market import MarketRelay
+from ctrader_app.consumers.stream.options import stream_options
+from ctrader_app.consumers.stream.verdicts import RACES, Verdict, rule
+from ctrader_app.ledger import dead_letters
+from ctrader_app.ledger.dead_letters import BODY_BYTES, Letter
+from ctrader_app.models import DeadLetter, TradingAccount
+from ctrader_app.tasks.queue import QueueUnavailable
+from ctrader_app.wire.errors import BadEvent, BadEventReason
+from ctrader_app.wire.events import CandleUpdate, PriceTick, parse_event
+from tests.stream import events
+from tests.support.operations import make_account
+
+# -- verdicts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "verdict", "is_error"),
+    [
+        (None, 1, Verdict.ACK, False),
+        (BadEvent(BadEventReason.NOT_JSON, "x"), 1, Verdict.DEAD_LETTER, False),
+        (DataError("too long"), 1, Verdict.DEAD_LETTER, False),
+        (OperationalError("away"), 99, Verdict.HOLD, True),
+        (InterfaceError("closed"), 99, Verdict.HOLD, True),
+        (QueueUnavailable("away"), 99, Verdict.HOLD, True),
+        (IntegrityError("rival"), RACES, Verdict.HOLD, True),
+        (IntegrityError("no rival"), RACES + 1, Verdict.DEAD_LETTER, True),
+        (ProgrammingError("no such table"), 1, Verdict.DEAD_LETTER, True),
+        (ZeroDivisionError("a defect"), 1, Verdict.DEAD_LETTER, True),
+        (MemoryError(), 1, Verdict.STOP, True),
+        (SystemExit(1), 1, Verdict.STOP, True),
+        (KeyboardInterrupt(), 1, Verdict.STOP, True),
+    ],
+)
+def test_the_ruling_is_by_the_type_of_the_error(
+    error: BaseException | None, attempt: int, verdict: Verdict, is_error: bool
+) -> None:
+    ruling = rule(error, attempt)
+    assert (ruling.verdict, ruling.is_error) == (verdict, is_error)
+    assert bool(ruling.reason) is (verdict is Verdict.DEAD_LETTER)
+
+
+def test_the_budget_is_of_consecutive_errors() -> None:
+    budget = ErrorBudget(limit=4, first_pause_s=0.1, longest_pause_s=0.3)
+    assert [round(budget.spend("x"), 3) for _ in range(3)] == [0.1, 0.2, 0.3]
+    budget.restore()
+    assert [round(budget.spend("x"), 3) for _ in range(3)] == [0.1, 0.2, 0.3]
+    with pytest.raises(StreamFailedError, match="4 errors in a row, the last one: why"):
+        budget.spend("why")
+
+
+def test_counts_of_several_threads_are_summed() -> None:
+    one, other = Tally(), Tally()
+    one.add("a")
+    one.add("b", 2)
+    other.add("b", 3)
+    assert total([one, other]) == {"a": 1, "b": 5}
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def accounts(db: None) -> TradingAccount:
+    return make_account(broker_login="1000001")
+
+
+def test_an_account_is_found_by_its_id_and_by_its_login_and_looked_up_once(accounts: TradingAccount) -> None:
+    book = AccountBook()
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(100):
+            for reference in (str(accounts.pk), "1000001"):
+                assert book.resolve(reference, "") == accounts.pk
+                assert book.resolve(reference, "1000001") == accounts.pk
+    assert len(queries) == 4
+
+
+@pytest.mark.parametrize(
+    ("reference", "login"),
+    [("999", ""), ("not-a-login", ""), ("9e107d9d-372b-4f00-8d4c-3a1b0c2d4e5f", ""), ("1000001", "1000002")],
+)
+def test_an_account_that_is_not_ours_is_refused_without_a_query_a_message(
+    reference: str, login: str, accounts: TradingAccount
+) -> None:
+    now = 0.0
+    book = AccountBook(clock=lambda: now)
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(10):
+            with pytest.raises(BadEvent) as caught:
+                book.resolve(reference, login)
+            assert caught.value.reason is BadEventReason.UNKNOWN_ACCOUNT
+    assert len(queries) == 1
+    if reference == "999":
+        late = make_account(broker_login="999")
+        now = UNKNOWN_FOR_S
+        assert book.resolve("999", "") == late.pk
+
+
+def test_an_internal_id_does_not_excuse_a_foreign_login(accounts: TradingAccount) -> None:
+    with pytest.raises(BadEvent, match="has not the login 42"):
+        AccountBook().resolve(str(accounts.pk), "42")
+    without_login = make_account()
+    assert AccountBook().resolve(str(without_login.pk), "42") == without_login.pk
+
+
+def test_a_login_that_two_accounts_have_names_neither(accounts: TradingAccount) -> None:
+    make_account(broker_login="1000001", environment="live")
+    with pytest.raises(BadEvent, match="more than one account"):
+        AccountBook().resolve("1000001", "")
+    assert AccountBook().resolve(str(accounts.pk), "") == accounts.pk
+
+
+def test_the_account_of_another_platform_is_not_meant(accounts: TradingAccount) -> None:
+    make_account(broker_login="77", platform="mt5")
+    with pytest.raises(BadEvent):
+        AccountBook().resolve("77", "")
+
+
+def test_what_changed_is_seen_at_the_next_refresh_in_one_query(accounts: TradingAccount) -> None:
+    others = [make_account(broker_login=str(number)) for number in range(20)]
+    book = AccountBook()
+    for other in others:
+        book.resolve(other.broker_login, "")
+    book.resolve(str(accounts.pk), "1000001")
+    TradingAccount.objects.filter(pk=accounts.pk).update(broker_login="1000009")
+    others[0].delete()
+    with CaptureQueriesContext(connection) as queries:
+        book.refresh()
+    assert len(queries) == 1
+    with pytest.raises(BadEvent):
+        book.resolve(str(accounts.pk), "1000001")
+    with pytest.raises(BadEvent):
+        book.resolve("0", "")
+    with CaptureQueriesContext(connection) as queries:
+        assert book.resolve("1", "") == others[1].pk
+    assert len(queries) == 0
+
+
+# -- market ------------------------------------------------------------------------------------------------------
+
+
+class Offers(Broadcaster):
+    """A broadcaster that notes what it is offered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[Message] = []
+
+    def offer(self, group: str, key: object, build: Callable[[], Message]) -> None:
+        """Note the message."""
+        self.messages.append(build())
+
+
+def relay_of(clock_s: float = 2e9) -> tuple[MarketRelay, Offers, Tally]:
+    offers, tally = Offers(), Tally()
+    return MarketRelay(offers, tally, clock=lambda: clock_s), offers, tally
+
+
+ACCOUNT = "9e107d9d-372b-4f00-8d4c-3a1b0c2d4e5f"
+
+
+def feed(relay: MarketRelay, body: bytes) -> None:
+    event = parse_event(body)
+    account_id = UUID(ACCOUNT)
+    if isinstance(event, PriceTick):
+        relay.tick(account_id, event)
+    else:
+        assert isinstance(event, CandleUpdate)
+        relay.candle(account_id, event)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 100)), min_size=1))
+def test_whatever_the_order_a_price_never_goes_back(arrivals: list[tuple[int, int]]) -> None:
+    relay, offers, tally = relay_of()
+    for second, bid in arrivals:
+        feed(relay, events.tick(ACCOUNT, float(bid), occurred_at=events.at(second)))
+    shown = [message["at"] for message in offers.messages]
+    assert shown == sorted(shown)
+    newest = max(second for second, _ in arrivals)
+    last_of_newest = [bid for second, bid in arrivals if second == newest][-1]
+    assert offers.messages[-1]["price"]["bid"] == last_of_newest
+    assert tally.counts().get("stale.price.tick", 0) == len(arrivals) - len(shown)
+
+
+@given(st.permutations([(bar, second) for bar in range(4) for second in range(4)]))
+def test_whatever_the_order_every_bars_last_state_is_the_last_shown(arrivals: list[tuple[int, int]]) -> None:
+    relay, offers, _ = relay_of()
+    for bar, second in arrivals:
+        feed(relay, events.candle(ACCOUNT, bar, 1.0 + second, occurred_at=events.at(60 * bar + second)))
+    last = {message["candle"]["time"]: message["candle"]["close"] for message in offers.messages}
+    assert last == {int(events.NOW.timestamp()) + 60 * bar: 4.0 for bar in range(4)}
+
+
+def test_one_event_from_the_future_does_not_stop_the_prices() -> None:
+    relay, offers, _ = relay_of(clock_s=events.NOW.timestamp() + 5)
+    feed(relay, events.tick(ACCOUNT, 1.0, occurred_at=events.NOW + timedelta(days=300)))
+    feed(relay, events.tick(ACCOUNT, 2.0, occurred_at=events.at(5)))
+    assert [message["price"]["bid"] for message in offers.messages] == [1.0, 2.0]
+
+
+def test_groups_that_nobody_names_again_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctrader_app.consumers.stream.market.GROUPS_REMEMBERED", 10)
+    relay, offers, _ = relay_of()
+    for number in range(100):
+        feed(relay, events.tick(ACCOUNT, symbol=f"S{number}"))
+    assert len(relay._groups) <= 10
+    assert len(offers.messages) == 100
+
+
+# -- dead letters ------------------------------------------------------------------------------------------------
+
+
+def test_a_reason_has_an_allowance_of_its_own() -> None:
+    now = 0.0
+    allowance = Allowance(burst=3, rate_per_s=2.0, clock=lambda: now)
+    assert [allowance.take("a") for _ in range(5)] == [True, True, True, False, False]
+    assert allowance.take("b")
+    now = 1.0
+    assert [allowance.take("a") for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.usefixtures("each_database")
+def test_a_letter_is_kept_as_it_arrived_within_bounds() -> None:
+    headers: dict[str, Any] = {
+        "nul\x00": "a\x00b", "bytes": b"\xff", "number": 7, "flag": True, "none": None, "nested": {"a": [1]},
+        "surrogate": "\ud800", "long": "x" * 5000, **{f"h{number}": "" for number in range(100)},
+    }  # fmt: skip
+    dead_letters.record([
+        Letter("not_json", "detail\x00", b"\x00" * (BODY_BYTES + 5), "key\x00", headers), Letter("other", "", b""),
+    ])  # fmt: skip
+    letter = DeadLetter.objects.get(reason="not_json")
+    assert (len(bytes(letter.body)), letter.size) == (BODY_BYTES, BODY_BYTES + 5)
+    assert letter.headers["number"] == 7
+    assert letter.headers["nested"] == "{'a': [1]}"
+    assert len(letter.headers) == 50
+    assert len(letter.headers["long"]) == 1000
+    assert "\x00" not in letter.routing_key + letter.detail
+    assert letter.status == "new"
+    connection.close()
+
+
+@pytest.mark.usefixtures("db")
+def test_only_the_newest_letters_of_each_reason_stay() -> None:
+    dead_letters.record([Letter("a", str(number), b"") for number in range(10)])
+    dead_letters.record([Letter("b", str(number), b"") for number in range(2)])
+    assert dead_letters.prune(kept=3) == 7
+    assert list(DeadLetter.objects.order_by("pk").values_list("reason", "detail")) == [
+        ("a", "7"), ("a", "8"), ("a", "9"), ("b", "0"), ("b", "1"),
+    ]  # fmt: skip
+    assert dead_letters.prune(kept=3) == 0
+
+
+def test_the_options_come_from_the_settings(settings: Any) -> None:
+    settings.AMQP_URL, settings.AMQP_STATE_QUEUE_TYPE = "amqp://user:secret@broker//", "classic"
+    options = stream_options()
+    assert (options.url, options.quorum, options.in_memory) == ("amqp://user:secret@broker//", False, False)
+    assert "secret" not in repr(options)
