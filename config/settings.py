@@ -61,6 +61,10 @@ try:
     CTRADER_SETTLING_LAG_SECONDS = env.number("CTRADER_SETTLING_LAG_SECONDS", 30, low=0, high=3600)
     CTRADER_PRE_TRADE_CHECKS = env.items("CTRADER_PRE_TRADE_CHECKS")
 
+    # -- the desk and its API --------------------------------------------------------------------------------------
+    CTRADER_API_WRITES_PER_MINUTE = int(env.number("CTRADER_API_WRITES_PER_MINUTE", 1200, low=1, high=1_000_000))
+    CTRADER_DESK_SYMBOLS = env.items("CTRADER_DESK_SYMBOLS", "EURUSD,GBPUSD,USDJPY,XAUUSD,US500.cash,BTCUSD")
+
     # -- storage and transport -------------------------------------------------------------------------------------
     DATABASES = {"default": _database(env.text("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))}
     DATABASES["default"]["CONN_MAX_AGE"] = int(env.number("DATABASE_CONN_MAX_AGE", 0, low=0, high=86_400))

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from connectors.base import Mt5Dict
 from connectors.errors import IdempotencyKeyReusedError
@@ -98,8 +99,9 @@ def claim(
 ) -> bool:
     """QUEUED -> SENDING, committed before a byte leaves. False: somebody else has it, or its lane is busy.
 
-    ``body`` is fixed here, so that every later replay sends exactly the same. The partial unique constraint on the
-    lane decides between two writes of one position.
+    The deadline is compared by the database, whose clock is the one that all processes share. ``body`` is fixed
+    here, so that every later replay sends exactly the same. The partial unique constraint on the lane decides
+    between two writes of one position.
     """
     try:
         return _move(
@@ -107,7 +109,7 @@ def claim(
             State.SENDING,
             Why("claimed", actor),
             now,
-            extra=Q(deadline__gt=now),
+            extra=Q(deadline__gt=Now()),
             changes={"attempts": operation.attempts + 1, "claimed_at": now, "body": body, "baseline": baseline},
         )
     except IntegrityError:

@@ -8,8 +8,6 @@ import random
 import uuid
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
 from connectors.errors import AuthenticationError, ConnectorError, RequestRefusedError
 from ctrader_app.conf import get_settings
 from ctrader_app.domain import outcomes
@@ -17,6 +15,7 @@ from ctrader_app.domain.doubt import Happened, read_place
 from ctrader_app.domain.facts import Placed, PlaceStatus
 from ctrader_app.domain.intents import Intent, intent_of
 from ctrader_app.domain.operations import FINAL, Kind, State
+from ctrader_app.ledger import clock
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Operation
@@ -53,7 +52,7 @@ def execute(operation_id: uuid.UUID, *, actor: str, redelivered: bool = False) -
 
 def _found_in_sending(operation: Operation, actor: str, *, redelivered: bool) -> Verdict:
     """It is not sent again. Its sender died there, unless a second copy of the message overtook a living one."""
-    now = timezone.now()
+    now = clock.now()
     age = None if operation.claimed_at is None else (now - operation.claimed_at).total_seconds()
     if not redelivered and age is not None and age < gateway.longest_write_s():
         return Verdict(State.SENDING)
@@ -61,7 +60,7 @@ def _found_in_sending(operation: Operation, actor: str, *, redelivered: bool) ->
 
 
 def _try_to_send(operation: Operation, actor: str) -> Verdict:
-    now = timezone.now()
+    now = clock.now()
     if operation.deadline <= now:
         return expired(operation, "its deadline passed before it was sent", actor, now)
     if operation.not_before is not None and operation.not_before > now:
@@ -76,9 +75,7 @@ def _try_to_send(operation: Operation, actor: str) -> Verdict:
         return _retry_preparation(operation)
     if isinstance(prepared, Denial):
         why = Why("denied before sending", actor, prepared.message)
-        return ended(
-            operation, State.REFUSED, code=prepared.code, message=prepared.message, why=why, now=timezone.now()
-        )
+        return ended(operation, State.REFUSED, code=prepared.code, message=prepared.message, why=why, now=clock.now())
     return _claim_and_send(operation, prepared, actor)
 
 
@@ -96,7 +93,7 @@ def _prepared(operation: Operation, intent: Intent) -> Prepared | Denial | None:
 
 
 def _claim_and_send(operation: Operation, prepared: Prepared, actor: str) -> Verdict:
-    claimed = ledger.claim(operation, body=prepared.body, baseline=prepared.baseline, now=timezone.now(), actor=actor)
+    claimed = ledger.claim(operation, body=prepared.body, baseline=prepared.baseline, now=clock.now(), actor=actor)
     if not claimed:
         # Somebody else has it, its lane is taken, or its deadline has just passed: look again, do not send.
         state = State(ledger.get(operation.pk).state)
@@ -109,7 +106,7 @@ def _claim_and_send(operation: Operation, prepared: Prepared, actor: str) -> Ver
 
 
 def _record(operation: Operation, outcome: outcomes.Outcome, actor: str) -> Verdict:
-    now = timezone.now()
+    now = clock.now()
     match outcome:
         case outcomes.Confirmed(answer):
             if isinstance(answer, Placed):
@@ -173,7 +170,7 @@ def expired(operation: Operation, message: str, actor: str, now: datetime) -> Ve
 
 
 def _retry_preparation(operation: Operation) -> Verdict:
-    now = timezone.now()
+    now = clock.now()
     delay_s = _backoff_s(operation.attempts + 2)
     ledger.postpone(operation, not_before=now + timedelta(seconds=delay_s), now=now)
     return _again(operation, delay_s)

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.utils import timezone
-
 from connectors.base import Mt5Dict
 from connectors.errors import ConnectorError, RequestRefusedError
 from ctrader_app.conf import get_settings
@@ -19,6 +17,7 @@ from ctrader_app.domain import doubt, mt5, outcomes
 from ctrader_app.domain.facts import OpenBook, OrderType, SyncFact
 from ctrader_app.domain.intents import CancelIntent, CloseIntent, ModifyIntent, PlaceIntent, intent_of
 from ctrader_app.domain.operations import Kind, State
+from ctrader_app.ledger import clock
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Operation, Order, Position
@@ -39,7 +38,7 @@ def resolve(operation_id: uuid.UUID, *, actor: str) -> Verdict:
     operation = ledger.get(operation_id)
     if State(operation.state) is not State.IN_DOUBT:
         return Verdict(State(operation.state))
-    if _may_replay(operation, timezone.now()):
+    if _may_replay(operation, clock.now()):
         return _replay(operation, actor)
     return _look(operation, actor)
 
@@ -59,7 +58,7 @@ def _may_replay(operation: Operation, now: datetime) -> bool:
 def _replay(operation: Operation, actor: str) -> Verdict:
     ref = gateway.ref_of(operation.account)
     outcome = gateway.client().write(ref, Kind(operation.kind), operation.body or {}, str(operation.pk))
-    now = timezone.now()
+    now = clock.now()
     match outcome:
         case outcomes.Confirmed(answer):
             return confirmed(operation, answer, Why("confirmed by a replay under the same key", actor), now)
@@ -85,12 +84,12 @@ def _is_verdict(code: str) -> bool:
 
 
 def _look(operation: Operation, actor: str) -> Verdict:
-    asked_at = timezone.now()
+    asked_at = clock.now()
     try:
         reading = _reading(operation)
     except ConnectorError as error:
         return _still(operation, Why(f"the account could not be read: {error.code}", actor, error.message), asked_at)
-    now = timezone.now()
+    now = clock.now()
     match reading:
         case doubt.Happened(answer, reason):
             return confirmed(operation, answer, Why("its effect was found", actor, reason), now)
@@ -188,7 +187,7 @@ def settle_as_happened(operation_id: uuid.UUID, venue_id: str, actor: str) -> Ve
     if State(operation.state) is not State.IN_DOUBT:
         return None
     why = Why("a person found its effect", actor, f"venue id {venue_id}")
-    settled = ledger.succeed(operation, _testified(operation, venue_id), why, timezone.now())
+    settled = ledger.succeed(operation, _testified(operation, venue_id), why, clock.now())
     return finished(operation) if settled else None
 
 
@@ -216,7 +215,7 @@ def settle_as_not_happened(operation_id: uuid.UUID, actor: str) -> Verdict | Non
     operation = ledger.get(operation_id)
     message = "a person made sure that it had no effect"
     settled = ledger.end(
-        operation, State.FAILED, code="NO_EFFECT", message=message, why=Why(message, actor), now=timezone.now()
+        operation, State.FAILED, code="NO_EFFECT", message=message, why=Why(message, actor), now=clock.now()
     )
     return finished(operation) if settled else None
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
 from ctrader_app.domain.operations import Kind
+from ctrader_app.ledger import clock
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Order, Position, ReconciliationRun, TradingAccount
@@ -36,7 +36,7 @@ class Sweep:
 
 def sweep() -> Sweep:
     """Expire what is too late, doubt what was abandoned, and name what has to be published again."""
-    now = timezone.now()
+    now = clock.now()
     follow_ups: list[FollowUp] = []
     overdue = ledger.overdue(now)
     for operation in overdue:
@@ -53,7 +53,7 @@ def sweep() -> Sweep:
 
 def due_runs() -> list[uuid.UUID]:
     """Reconciliations to publish: those of dead workers, those due by the clock, those whose message was lost."""
-    now = timezone.now()
+    now = clock.now()
     recovered = reconcile.recover_abandoned(now)
     for account in _not_reconciled_since(now - timedelta(seconds=RECONCILE_EVERY_S)):
         reconcile.request(account, "by the clock")

@@ -3,11 +3,11 @@
 import uuid
 
 from django.db import transaction
-from django.utils import timezone
 
 from ctrader_app.conf import get_settings
 from ctrader_app.domain.intents import Intent
 from ctrader_app.domain.operations import RISK_REDUCING, Kind
+from ctrader_app.ledger import clock
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation, TradingAccount
 from ctrader_app.operations.announce import announce
@@ -31,7 +31,7 @@ def submit(
     settings = get_settings()
     if ttl_s is None:
         ttl_s = settings.reduce_ttl_s if intent.kind in RISK_REDUCING else settings.order_ttl_s
-    operation, is_new = ledger.open_operation(account, intent, key=key, ttl_s=ttl_s, now=timezone.now(), actor=actor)
+    operation, is_new = ledger.open_operation(account, intent, key=key, ttl_s=ttl_s, now=clock.now(), actor=actor)
     if is_new:
         transaction.on_commit(lambda: _leave(operation))
     return operation

@@ -100,7 +100,9 @@ def test_a_claim_is_won_once_and_not_after_the_deadline() -> None:
     assert not ledger.claim(rival, body={"a": 2}, baseline=None, now=now, actor="two")
     assert (operation.state, operation.attempts, operation.body) == (State.SENDING, 1, {"a": 1})
     late, _ = submit(make_account())
-    assert not ledger.claim(late, body={}, baseline=None, now=now + timedelta(seconds=31), actor="late")
+    Operation.objects.filter(pk=late.pk).update(deadline=now - timedelta(seconds=1))
+    by_a_slow_clock = now - timedelta(hours=1)
+    assert not ledger.claim(late, body={}, baseline=None, now=by_a_slow_clock, actor="late")
 
 
 @pytest.mark.django_db

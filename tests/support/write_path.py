@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery.worker.state import reserved_requests
+from kombu import Queue
 from pytest_django import Settings
 
+from config.celery import app as celery_app
 from config.embedded.parts import CeleryWorker
 from ctrader_app.connector import close_shared_clients
 from ctrader_app.models import TradingAccount
 from microservice.server import BundledMicroservice
 from tests.support.operations import Venue, make_account, start_microservice
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +46,26 @@ def account(transactional_db: None) -> TradingAccount:
 
 
 @pytest.fixture(scope="session")
-def celery_thread() -> Iterator[CeleryWorker]:
-    """The embedded system's own Celery worker, on the in-memory broker of this process."""
+def _celery_worker() -> Iterator[CeleryWorker]:
     worker = CeleryWorker()
     worker.start()
     yield worker
     worker.stop()
+
+
+@pytest.fixture
+def celery_thread(_celery_worker: CeleryWorker, transactional_db: None) -> Iterator[CeleryWorker]:
+    """The embedded system's own Celery worker, on the in-memory broker of this process.
+
+    A test leaves nothing behind for it: a task that ran between two tests would find the database closed, and a
+    Celery that cannot store a result warns, which here is an error, so that its message would never be acknowledged.
+    """
+    yield _celery_worker
+    wait_until(_is_idle, 30, "the Celery worker has done all that was queued")
+
+
+def _is_idle() -> bool:
+    with celery_app.connection_for_read() as connection:
+        queue = Queue(celery_app.conf.task_default_queue, channel=connection.default_channel)
+        declared: Any = queue.queue_declare(passive=True)
+    return declared.message_count == 0 and not reserved_requests
