@@ -19,6 +19,7 @@ class Item(NamedTuple):
 class Store(Protocol):
     """Holds items between the threads that offer them and the loop that sends them. Safe between threads."""
 
+    offered: int
     conflated: int
     dropped: int
 
@@ -41,6 +42,7 @@ class LatestStore:
     """
 
     def __init__(self, limit: int) -> None:
+        self.offered = 0
         self.conflated = 0
         self.dropped = 0
         self._limit = limit
@@ -50,6 +52,7 @@ class LatestStore:
     def put(self, item: Item) -> None:
         place = (item.group, item.key)
         with self._lock:
+            self.offered += 1
             items = self._items
             if place in items:
                 self.conflated += 1
@@ -81,6 +84,7 @@ class EveryStore:
     """Keeps every item in order, the newest ``limit`` of them."""
 
     def __init__(self, limit: int) -> None:
+        self.offered = 0
         self.conflated = 0
         self.dropped = 0
         self._items: deque[Item] = deque(maxlen=limit)
@@ -89,6 +93,7 @@ class EveryStore:
 
     def put(self, item: Item) -> None:
         with self._lock:
+            self.offered += 1
             self.dropped += len(self._items) == self._limit
             self._items.append(item)
 
