@@ -1,25 +1,28 @@
 """The worker's parts, each by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu import Message
 
 from ctrader_app.broadcast.broadcaster import Broadcaster
-from ctrader_app.broadcast.messages import Message
+from ctrader_app.broadcast.messages import Message as LayerMessage
 from ctrader_app.consumers.stream.accounts import UNKNOWN_FOR_S, AccountBook
 from ctrader_app.consumers.stream.budget import ErrorBudget, StreamFailedError
 from ctrader_app.consumers.stream.counters import Tally, total
-from ctrader_app.consumers.stream.graveyard import Allowance
+from ctrader_app.consumers.stream.graveyard import BURST, Allowance, Graveyard
 from ctrader_app.consumers.stream.market import MarketRelay
 from ctrader_app.consumers.stream.options import stream_options
-from ctrader_app.consumers.stream.verdicts import RACES, Verdict, rule
+from ctrader_app.consumers.stream.topology import Topology
+from ctrader_app.consumers.stream.verdicts import RACES, Ruling, Verdict, rule
 from ctrader_app.ledger import dead_letters
 from ctrader_app.ledger.dead_letters import BODY_BYTES, Letter
 from ctrader_app.models import DeadLetter, TradingAccount
@@ -162,9 +165,9 @@ class Offers(Broadcaster):
 
     def __init__(self) -> None:
         super().__init__()
-        self.messages: list[Message] = []
+        self.messages: list[LayerMessage] = []
 
-    def offer(self, group: str, key: object, build: Callable[[], Message]) -> None:
+    def offer(self, group: str, key: object, build: Callable[[], LayerMessage]) -> None:
         """Note the message."""
         self.messages.append(build())
 
@@ -273,3 +276,39 @@ def test_the_options_come_from_the_settings(settings: Any) -> None:
     options = stream_options()
     assert (options.url, options.quorum, options.in_memory) == ("amqp://user:secret@broker//", False, False)
     assert "secret" not in repr(options)
+
+
+def message(body: bytes) -> Any:
+    make: Any = Message
+    return make(body=body)
+
+
+@pytest.mark.usefixtures("db")
+def test_a_letter_that_cannot_be_written_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = dead_letters.record
+
+    def pick(letters: Sequence[Letter]) -> None:
+        if any(letter.body == b"poison" for letter in letters):
+            raise DataError("cannot be stored")
+        record(letters)
+
+    monkeypatch.setattr(dead_letters, "record", pick)
+    tally = Tally()
+    options = replace(stream_options(), url="memory://", stem=f"t{uuid4().hex}")
+    graveyard = Graveyard(options, Topology(options), tally)
+    ruling = Ruling(Verdict.DEAD_LETTER, "not_json")
+    for body in (b"one", b"poison", b"two"):
+        assert graveyard.leave(message(body), ruling)
+    graveyard.work_off()
+    assert [bytes(letter.body) for letter in DeadLetter.objects.order_by("pk")] == [b"one", b"two"]
+    assert tally.counts()["dead_letters_not_kept"] == 1
+    graveyard.close()
+
+
+def test_a_flood_of_bad_messages_is_bounded() -> None:
+    options = replace(stream_options(), url="memory://", stem=f"t{uuid4().hex}")
+    graveyard = Graveyard(options, Topology(options), Tally(), clock=lambda: 0.0)
+    kept = [graveyard.leave(message(b"x" * 100), Ruling(Verdict.DEAD_LETTER, "not_json")) for _ in range(10_000)]
+    assert sum(kept) == BURST
+    large = [graveyard.leave(message(b"x" * 4_000_000), Ruling(Verdict.DEAD_LETTER, f"r{n}")) for n in range(10)]
+    assert sum(large) < 5

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from threading import Event, Lock
 from typing import Any
 
+from django.db import DataError
 from kombu import Connection
 
 from ctrader_app.consumers.stream.counters import Tally
@@ -81,7 +82,7 @@ class Graveyard:
     def write(self, message: Any, ruling: Ruling) -> None:
         """Write the letter down now, if its reason's allowance lets it. Raises django.db.Error."""
         if self._allowance.take(ruling.reason):
-            dead_letters.record([letter_of(message, ruling)])
+            self._record([letter_of(message, ruling)])
 
     def leave(self, message: Any, ruling: Ruling) -> bool:
         """Leave the letter to the housekeeping thread; False when there are too many already. Never blocks."""
@@ -102,7 +103,7 @@ class Graveyard:
         letters = list(self._waiting)
         if not letters:
             return
-        dead_letters.record(letters)
+        self._record(letters)
         with self._lock:
             for _ in letters:
                 self._waiting_bytes -= len(self._waiting.popleft().body)
@@ -113,6 +114,18 @@ class Graveyard:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.collect(socket_timeout=0.1)
+
+    def _record(self, letters: list[Letter]) -> None:
+        try:
+            dead_letters.record(letters)
+        except DataError:
+            if len(letters) > 1:
+                for letter in letters:
+                    self._record([letter])
+                return
+            # Not even as a dead letter: it must not hold up the others for ever.
+            self._tally.add("dead_letters_not_kept")
+            logger.exception("a dead letter cannot be written down")
 
     def _publish(self, letters: list[Letter]) -> None:
         if self._connection is None:

@@ -31,6 +31,8 @@ from ctrader_app.wire.events import (
 
 logger = logging.getLogger(__name__)
 
+TIDY_S = 1.0
+
 NEVER_AGAIN = 2**31
 """The attempt at which nothing is held any more."""
 
@@ -127,6 +129,7 @@ class StateIntake:
         self._stopping = stopping
         self.reader: QueueReader | None = None
         self.last_event_s = 0.0
+        self._tidied_s = 0.0
 
     def handle(self, message: Any) -> None:
         """Take one message. Raises when the broker is lost, and StreamFailedError when it is time to give up."""
@@ -158,14 +161,24 @@ class StateIntake:
         return ruling
 
     def _effect_of(self, message: Any) -> BaseException | None:
-        close_old_connections()
+        self._tidy()
         try:
             self._dispatch(raw_body(message))
         except BaseException as error:  # noqa: BLE001 - the one wrapper of this queue: the ruling is by type
-            return error
-        finally:
             close_old_connections()
+            return error
         return None
+
+    def _tidy(self) -> None:
+        """Give up a database connection that is old or broken, as Django does around requests.
+
+        After every error, and once a second: a connection for each of a hundred events a second would cost more than
+        the events, and one that died meanwhile is an error, after which the event is tried again.
+        """
+        now_s = time.monotonic()
+        if now_s - self._tidied_s >= TIDY_S:
+            self._tidied_s = now_s
+            close_old_connections()
 
     def _dispatch(self, body: bytes) -> None:
         event = parse_event(body)
