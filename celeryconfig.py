@@ -42,13 +42,25 @@ worker_hijack_root_logger = False
 worker_enable_remote_control = not _in_memory
 worker_send_task_events = False
 
+
+def _every(seconds: float, task: str, *, expires_s: float) -> dict[str, Any]:
+    return {
+        "task": task,
+        "schedule": seconds,
+        "options": {
+            "expires": expires_s,
+            "ignore_result": True,
+            # Beat keeps one connection for as long as it lives, and only a publish that may be retried renews it:
+            # without this a broker that restarts once would leave beat running and the sweep never published again.
+            "retry": True,
+            "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
+        },
+    }
+
+
 beat_schedule: dict[str, dict[str, Any]] = {
-    "sweep": {"task": "ctrader.sweep", "schedule": 2.0, "options": {"expires": 10, "ignore_result": True}},
-    "leases": {"task": "ctrader.sweep_leases", "schedule": 5.0, "options": {"expires": 10, "ignore_result": True}},
-    "production": {
-        "task": "ctrader.renew_production",
-        "schedule": 15.0,
-        "options": {"expires": 15, "ignore_result": True},
-    },
-    "purge": {"task": "ctrader.purge", "schedule": 3600.0, "options": {"expires": 3600, "ignore_result": True}},
+    "sweep": _every(2.0, "ctrader.sweep", expires_s=10),
+    "leases": _every(5.0, "ctrader.sweep_leases", expires_s=10),
+    "production": _every(15.0, "ctrader.renew_production", expires_s=15),
+    "purge": _every(3600.0, "ctrader.purge", expires_s=3600),
 }
