@@ -1,7 +1,7 @@
 """Operation rows: opened once per intent, moved only along the transition table, never deleted.
 
-Every move is one guarded ``UPDATE ... WHERE state IN (...)`` and one audit row in the same transaction; a move that
-lost a race returns False and changes nothing.
+Every move is one guarded ``UPDATE ... WHERE state IN (...)``, to which the database itself adds the audit row; a move
+that lost a race returns False and changes nothing.
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -20,7 +20,7 @@ from connectors.errors import IdempotencyKeyReusedError
 from ctrader_app.domain.idempotency import checked_key, client_order_id, fingerprint
 from ctrader_app.domain.intents import Intent
 from ctrader_app.domain.operations import IN_FLIGHT, OPEN, State, sources
-from ctrader_app.models import Operation, OperationTransition, TradingAccount
+from ctrader_app.models import Operation, TradingAccount
 
 SWEEP_BATCH = 500
 """Rows one sweep takes up; the next sweep goes on where it stopped."""
@@ -36,6 +36,14 @@ class Why:
     actor: str
     evidence: str = ""
 
+    def columns(self) -> dict[str, str]:
+        """As the row keeps it; the database's trigger copies it to the audit trail."""
+        return {
+            "reason": self.reason[:200],
+            "actor": self.actor[:150],
+            "evidence": self.evidence[:EVIDENCE_LIMIT],
+        }
+
 
 def open_operation(
     account: TradingAccount, intent: Intent, *, key: str | None, ttl_s: float, now: datetime, actor: str
@@ -45,21 +53,21 @@ def open_operation(
     The same key and parameters give the same operation back. Raises IdempotencyKeyReusedError for a key that names
     another intent, InvalidRequestError for a key that cannot be one.
     """
-    operation = _draft(account, intent, key=key, ttl_s=ttl_s, now=now)
-    with transaction.atomic():
-        if key is None:
-            operation.save(force_insert=True)
-        else:
-            # The unique constraint decides between rivals; a loser waits for the winner's commit and then reads it.
-            Operation.objects.bulk_create([operation], ignore_conflicts=True)
-            existing = Operation.objects.get(account=account, idempotency_key=operation.idempotency_key)
-            if existing.pk != operation.pk:
-                return _same_intent(existing, operation), False
-        _audit(operation.pk, "", State.QUEUED, Why("submitted", actor), now)
+    operation = _draft(account, intent, key=key, ttl_s=ttl_s, now=now, why=Why("submitted", actor))
+    if key is None:
+        operation.save(force_insert=True)
+        return operation, True
+    # The unique constraint decides between rivals; a loser waits for the winner's commit and then reads it.
+    Operation.objects.bulk_create([operation], ignore_conflicts=True)
+    existing = Operation.objects.get(account=account, idempotency_key=operation.idempotency_key)
+    if existing.pk != operation.pk:
+        return _same_intent(existing, operation), False
     return operation, True
 
 
-def _draft(account: TradingAccount, intent: Intent, *, key: str | None, ttl_s: float, now: datetime) -> Operation:
+def _draft(
+    account: TradingAccount, intent: Intent, *, key: str | None, ttl_s: float, now: datetime, why: Why
+) -> Operation:
     operation_id = uuid.uuid4()
     parameters = intent.parameters()
     return Operation(
@@ -77,6 +85,7 @@ def _draft(account: TradingAccount, intent: Intent, *, key: str | None, ttl_s: f
         task_id=str(operation_id),
         created_at=now,
         updated_at=now,
+        **why.columns(),
     )
 
 
@@ -146,19 +155,18 @@ def doubt(operation: Operation, *, resolve_after: datetime, why: Why, now: datet
 
 
 def note_resolution(operation: Operation, *, resolve_after: datetime, absences: int, why: Why, now: datetime) -> None:
-    """An examined doubt stays one: keep what was seen and when to look again."""
-    with transaction.atomic():
-        kept = Operation.objects.filter(pk=operation.pk, state=State.IN_DOUBT.value).update(
-            resolutions=F("resolutions") + 1, absences=absences, resolve_after=resolve_after, updated_at=now
-        )
-        if kept and _is_news(operation, why):
-            _audit(operation.pk, State.IN_DOUBT, State.IN_DOUBT, why, now)
+    """An examined doubt stays one: keep what was seen and when to look again.
 
-
-def _is_news(operation: Operation, why: Why) -> bool:
-    # A doubt may be examined for days: the same finding again is counted, not written again.
-    last = OperationTransition.objects.filter(operation_id=operation.pk).order_by("-id").first()
-    return last is None or (last.reason, last.evidence) != (why.reason[:200], why.evidence[:EVIDENCE_LIMIT])
+    A doubt may be examined for days; the audit trail gets a row only when what was seen is news.
+    """
+    Operation.objects.filter(pk=operation.pk, state=State.IN_DOUBT.value).update(
+        state=State.IN_DOUBT.value,
+        resolutions=F("resolutions") + 1,
+        absences=absences,
+        resolve_after=resolve_after,
+        updated_at=now,
+        **why.columns(),
+    )
 
 
 def _move(
@@ -171,31 +179,15 @@ def _move(
     extra: Q | None = None,
 ) -> bool:
     # A sender that was taken for dead must not speak for the attempt that followed its own: attempts guards that.
-    guard = Q(pk=operation.pk, attempts=operation.attempts) & (extra or Q())
-    values = {"updated_at": now, **changes, **({} if target in OPEN else {"finished_at": now})}
-    with transaction.atomic():
-        # One source at a time, the one last seen first: the audit row then states what really was.
-        for source in sorted(sources(target), key=lambda state: state != operation.state):
-            if Operation.objects.filter(guard, state=source.value).update(state=target.value, **values):
-                _audit(operation.pk, source, target, why, now)
-                break
-        else:
-            return False
-    for name, value in {"state": target.value, **values}.items():
+    guard = Q(pk=operation.pk, attempts=operation.attempts, state__in=sorted(sources(target))) & (extra or Q())
+    values = {"state": target.value, "updated_at": now, **why.columns(), **changes}
+    if target not in OPEN:
+        values["finished_at"] = now
+    if not Operation.objects.filter(guard).update(**values):
+        return False
+    for name, value in values.items():
         setattr(operation, name, value)
     return True
-
-
-def _audit(operation_id: uuid.UUID, source: State | str, target: State, why: Why, now: datetime) -> None:
-    OperationTransition.objects.create(
-        operation_id=operation_id,
-        from_state=str(source),
-        to_state=target.value,
-        reason=why.reason[:200],
-        evidence=why.evidence[:EVIDENCE_LIMIT],
-        actor=why.actor[:150],
-        at=now,
-    )
 
 
 # -- lanes -----------------------------------------------------------------------------------------------------

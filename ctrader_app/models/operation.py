@@ -30,6 +30,10 @@ class Operation(models.Model):
     deadline = models.DateTimeField(help_text="Never sent after this.")
     not_before = models.DateTimeField(null=True, blank=True, help_text="The service asked to wait until then.")
 
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it is in its state.")
+    evidence = models.TextField(blank=True, help_text="What was seen when it came there.")
+    actor = models.CharField(max_length=150, blank=True, help_text="A person's name, or the part of the system.")
+
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was claimed for sending.")
     body = models.JSONField(null=True, blank=True, help_text="Exactly what is sent, fixed at the first claim.")
     baseline = models.JSONField(null=True, blank=True, help_text="What the position was before the write.")
@@ -74,7 +78,11 @@ class Operation(models.Model):
 
 
 class OperationTransition(models.Model):
-    """One step in an operation's life: the audit trail."""
+    """One step in an operation's life: the audit trail.
+
+    A trigger of the database writes it (migration 0002), in the statement that moves the operation: no transition,
+    whoever makes it, can go unrecorded, and recording costs no round trip.
+    """
 
     operation = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="transitions")
     from_state = models.CharField(max_length=10, blank=True)

@@ -19,7 +19,7 @@ from connectors.errors import (
     WriteError,
 )
 from ctrader_app.conf import get_settings
-from ctrader_app.domain.operations import FINAL, State
+from ctrader_app.domain.operations import State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation
 from ctrader_app.platform.drive import drive, in_task
@@ -68,9 +68,6 @@ class CTraderHandle:
         """The result, or the typed error that tells what is known. Blocks for ``timeout`` seconds at most."""
         assert_can_wait()
         deadline = time.monotonic() + _seconds(timeout)
-        operation = self._read()
-        if operation.state in FINAL:
-            return _outcome(operation)
         if in_task():
             drive(self._id, deadline)
             return _outcome(self._read())

@@ -34,7 +34,7 @@ class Watcher:
         threading.Thread(target=self._run, name="ctrader-watcher", daemon=True).start()
 
     def watch(self, operation_id: UUID) -> "Future[Operation]":
-        """A future of the final row, account included."""
+        """A future of the final row."""
         future: Future[Operation] = Future()
         with self._changed:
             self._waits.setdefault(operation_id, []).append(future)
@@ -66,7 +66,7 @@ class Watcher:
 
     def _look(self, wanted: list[UUID]) -> None:
         try:
-            finals = list(Operation.objects.filter(pk__in=wanted, state__in=sorted(FINAL)).select_related("account"))
+            finals = list(Operation.objects.filter(pk__in=wanted, state__in=sorted(FINAL)))
         except Exception:  # the thread must outlive whatever a driver raises: every waiter depends on it
             logger.warning("the database did not answer the watcher; it will ask again", exc_info=True)
             connections.close_all()
