@@ -15,7 +15,7 @@ from kombu import Message
 
 from ctrader_app.broadcast.broadcaster import Broadcaster
 from ctrader_app.broadcast.messages import Message as LayerMessage
-from ctrader_app.consumers.stream.accounts import UNKNOWN_FOR_S, AccountBook
+from ctrader_app.consumers.stream.accounts import AWAY_FOR_S, UNKNOWN_FOR_S, AccountBook
 from ctrader_app.consumers.stream.budget import ErrorBudget, StreamFailedError
 from ctrader_app.consumers.stream.counters import Tally, total
 from ctrader_app.consumers.stream.graveyard import BURST, Allowance, Graveyard
@@ -312,3 +312,28 @@ def test_a_flood_of_bad_messages_is_bounded() -> None:
     assert sum(kept) == BURST
     large = [graveyard.leave(message(b"x" * 4_000_000), Ruling(Verdict.DEAD_LETTER, f"r{n}")) for n in range(10)]
     assert sum(large) < 5
+
+
+def test_a_database_that_is_away_is_not_asked_for_every_tick(
+    accounts: TradingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, asked = 0.0, 0
+
+    def away(*_args: object, **_kwargs: object) -> Any:
+        nonlocal asked
+        asked += 1
+        raise OperationalError("away")
+
+    book = AccountBook(clock=lambda: now)
+    with monkeypatch.context() as patch:
+        patch.setattr(TradingAccount.objects, "filter", away)
+        for _ in range(10):
+            with pytest.raises(OperationalError):
+                book.resolve("1000001", "")
+        assert asked == 1
+        now = AWAY_FOR_S
+        with pytest.raises(OperationalError):
+            book.resolve("1000001", "")
+        assert asked == 2
+    now = 2 * AWAY_FOR_S
+    assert book.resolve("1000001", "") == accounts.pk

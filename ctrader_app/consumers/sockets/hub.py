@@ -27,7 +27,8 @@ REJOIN_S = 5.0
 """Between two renewals of every membership: a Redis that lost its memory forgets them, and they expire. For layers
 that need none of this (pub/sub, in-memory) it costs a look into a set."""
 
-RETRY_S = 0.5
+FIRST_RETRY_S = 0.25
+LAST_RETRY_S = 2.0
 DISCARD_TIMEOUT_S = 1.0
 
 
@@ -122,12 +123,18 @@ class Hub:
         return {feed.group: len(feed.members) for feed in self._feeds.values()}
 
     async def _run(self, feed: _Feed) -> None:
+        pause_s = 0.0
         while True:
             try:
                 await self._receive(feed)
             except Exception as error:  # noqa: BLE001 - whatever the layer raises, the group is joined again
-                logger.warning("group %s is lost (%r), joining again", feed.group, error)
-                await asyncio.sleep(RETRY_S)
+                if feed.channel is not None or not pause_s:
+                    # Once for each loss: a layer that is away fails every group, again and again.
+                    logger.warning("group %s cannot be heard (%r), joining again", feed.group, error)
+                    pause_s = FIRST_RETRY_S
+                feed.channel = None
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LAST_RETRY_S)
 
     async def _receive(self, feed: _Feed) -> None:
         layer = get_channel_layer()
@@ -139,7 +146,6 @@ class Hub:
             while True:
                 feed.deliver(await layer.receive(channel))
         finally:
-            feed.channel = None
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(DISCARD_TIMEOUT_S):
                     await layer.group_discard(feed.group, channel)

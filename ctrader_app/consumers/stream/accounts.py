@@ -11,6 +11,8 @@ from threading import Lock
 from typing import TypeVar
 from uuid import UUID
 
+from django.db import Error as DatabaseFailure
+from django.db import OperationalError
 from django.db.models import Q
 
 from ctrader_app.models import TradingAccount
@@ -22,7 +24,14 @@ PLATFORM = "ctrader"
 UNKNOWN_FOR_S = 5.0
 """How long an account that is not known is not asked for again: a stranger's stream must not become our queries."""
 
+AWAY_FOR_S = 1.0
+"""How long a database that did not answer is not asked: every tick of a new account would wait for its timeout."""
+
 REMEMBERED = 10_000
+
+
+class AccountsAwayError(OperationalError):
+    """The database was not asked, because it did not answer a moment ago."""
 
 
 class AccountBook:
@@ -32,6 +41,7 @@ class AccountBook:
         self._clock = clock
         self._known: dict[tuple[str, str], UUID] = {}
         self._unknown: dict[tuple[str, str], tuple[float, str]] = {}
+        self._away_until = 0.0
         self._lock = Lock()
 
     def resolve(self, reference: str, broker_login: str) -> UUID:
@@ -61,11 +71,7 @@ class AccountBook:
 
     def _look_up(self, key: tuple[str, str]) -> UUID:
         reference, broker_login = key
-        found = list(
-            TradingAccount.objects.filter(_named(reference), platform__iexact=PLATFORM).values_list(
-                "pk", "broker_login"
-            )[:2]
-        )
+        found = self._named_accounts(reference)
         problem = ""
         if not found:
             problem = f"no account {reference}"
@@ -79,6 +85,16 @@ class AccountBook:
                 raise BadEvent(BadEventReason.UNKNOWN_ACCOUNT, problem)
             self._unknown.pop(key, None)
             return _remember(self._known, key, found[0][0])
+
+    def _named_accounts(self, reference: str) -> list[tuple[UUID, str]]:
+        if self._clock() < self._away_until:
+            raise AccountsAwayError("the database was away a moment ago")
+        try:
+            ours = TradingAccount.objects.filter(_named(reference), platform__iexact=PLATFORM)
+            return list(ours.values_list("pk", "broker_login")[:2])
+        except DatabaseFailure:
+            self._away_until = self._clock() + AWAY_FOR_S
+            raise
 
 
 def _named(reference: str) -> Q:

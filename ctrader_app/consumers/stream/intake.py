@@ -9,7 +9,7 @@ from typing import Any
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 
-from ctrader_app.consumers.stream.accounts import AccountBook
+from ctrader_app.consumers.stream.accounts import AccountBook, AccountsAwayError
 from ctrader_app.consumers.stream.budget import ErrorBudget, StreamFailedError
 from ctrader_app.consumers.stream.counters import Tally
 from ctrader_app.consumers.stream.graveyard import Graveyard
@@ -69,8 +69,9 @@ class MarketIntake:
         except DatabaseFailure as error:
             # Only an account never seen before has to be looked up; its next price comes soon enough.
             self._tally.add("dropped.unresolved")
-            logger.warning("cannot look up an account: %r", error)
-            close_old_connections()
+            if not isinstance(error, AccountsAwayError):
+                logger.warning("cannot look up an account: %r", error)
+                close_old_connections()
         except Exception as error:  # noqa: BLE001 - the one wrapper of this queue: the ruling is by type
             self._bury(message, rule(error, attempt=NEVER_AGAIN))
         if misrouted is not None and self.reader is not None:
