@@ -48,6 +48,7 @@ _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 """A text in an error's place that is a code: ``IDEMPOTENCY_IN_PROGRESS`` must be known for what it is."""
 
 _CANCELLED = {"cancelled": CancelStatus.CANCELLED, "canceled": CancelStatus.CANCELLED, "filled": CancelStatus.FILLED}
+_EFFECTS = frozenset(_CANCELLED) | frozenset(PlaceStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +324,8 @@ def _status(row: Row) -> str:
 
 def _rejection(row: Row, statuses: frozenset[str] = _REJECTED) -> BrokerRejection | None:
     body = _error_of(row)
+    if not body.code and not body.message:
+        body = _wrapped_error(row)
     if not body.code and not body.message and _status(row) not in statuses:
         return None
     return BrokerRejection(body.code or "REJECTED", body.message or _message(row) or "the broker rejected it")
@@ -349,6 +352,15 @@ def _error_of(row: Row) -> ErrorBody:
     said = _said(row.values.get("error"))
     code = _short(row.raw("error_code"), MAX_CODE_CHARS) or said.code
     return ErrorBody(code, said.message or (_message(row) if code else ""))
+
+
+def _wrapped_error(row: Row) -> ErrorBody:
+    """The error in the one object that an answer wraps, ``{"result": {"errorCode"}}``; nothing beside an effect."""
+    objects = [value for value in row.values.values() if isinstance(value, dict)]
+    wrapped = Row(objects[0] if len(objects) == 1 else {})
+    if _status(wrapped) in _EFFECTS or wrapped.has("deal_id") or wrapped.raw("error_code") is None:
+        return ErrorBody("", "")
+    return _error_of(wrapped)
 
 
 def _said(value: object) -> ErrorBody:

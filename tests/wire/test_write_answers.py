@@ -74,6 +74,8 @@ def test_nothing_is_made_of_an_empty_or_foreign_body(index: int, data: bytes) ->
         ({"error_code": "MARKET_CLOSED"}, "MARKET_CLOSED", "the broker rejected it"),
         ({"error": {"errorCode": "MARKET_CLOSED", "description": "weekend"}}, "MARKET_CLOSED", "weekend"),
         ({"error": "weekend"}, "REJECTED", "weekend"),
+        ({"result": {"errorCode": "MARKET_CLOSED", "description": "weekend"}}, "MARKET_CLOSED", "weekend"),
+        ({"success": False, "event": {"errorCode": "MARKET_CLOSED"}}, "MARKET_CLOSED", "the broker rejected it"),
     ],
 )
 def test_a_rejection_inside_a_200(index: int, body: Json, code: str, message: str) -> None:
@@ -87,6 +89,21 @@ def test_a_rejection_beside_an_effect_is_no_rejection_but_unreadable() -> None:
             parse_write(changed(sample, **error), sent)
     with pytest.raises(UnreadableAnswer):
         parse_place(changed(PLACED, status="rejected"), PLACE)  # rejected, with a deal
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"result": {"errorCode": "SL_REFUSED", "status": "filled"}},
+        {"result": {"errorCode": "SL_REFUSED", "deal_id": "7"}},
+        {"result": {"errorCode": None}},
+        {"result": {"errorCode": "A"}, "other": {"errorCode": "B"}},
+    ],
+)
+def test_a_wrapped_error_that_is_not_the_whole_story_is_unreadable(index: int, body: Json) -> None:
+    with pytest.raises(UnreadableAnswer):
+        parse_write(encoded(body), WRITES[index][0])
 
 
 def test_a_rejected_order_may_have_an_id() -> None:
