@@ -69,6 +69,8 @@ class StandIn:
         self.venue = Venue(self._happened)
         self.requests: list[tuple[str, str | None]] = []
         """Path and Idempotency-Key of every write that arrived, answered or not."""
+        self.unconnected: list[str | None] = []
+        """The keys of writes that were answered with 401 because their account was not connected."""
         self.connected: dict[str, str | None] = {}
         self._kept: dict[tuple[str, str], Answer | None] = {}
         self._armed: list[_Armed] = []
@@ -161,6 +163,9 @@ class StandIn:
     def _write_once(self, path: str, key: str | None, given: Json, fault: _Armed | None) -> Answer:
         if not key:
             raise RefusedError(400, "IDEMPOTENCY_KEY_MISSING", "a write needs its Idempotency-Key")
+        if self.sessions and _account(given) not in self.connected:
+            self.unconnected.append(key)
+            raise RefusedError(401, "NOT_CONNECTED", "the account is not connected")
         name = (_account(given), key)
         if self.replays:
             with self._lock:
@@ -211,8 +216,6 @@ class StandIn:
 
     def _writing(self, path: str, given: Json) -> Json:
         account, venue = _account(given), self.venue
-        if self.sessions and account not in self.connected:
-            raise RefusedError(401, "NOT_CONNECTED", f"account {account} is not connected")
         with venue.lock:
             if path == "/trade/place":
                 return self.dialect.placed(venue.place(account, given), venue, str(given["client_order_id"]))

@@ -45,6 +45,11 @@ class Api:
         self.token = token
         self.account = account
 
+    @property
+    def account_id(self) -> uuid.UUID:
+        """The account, for queries."""
+        return uuid.UUID(self.account)
+
     def call(
         self, method: str, path: str, body: object = None, *, key: str | None = None, wait_s: float | None = None
     ) -> Reply:
@@ -143,7 +148,10 @@ class Socket:
     """A WebSocket that keeps what it heard. Open it in a with statement."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        self._opening = connect(url, additional_headers=headers, open_timeout=10, close_timeout=2, proxy=None)
+        # Unbounded: a test that looks elsewhere for a while must not be taken for a browser that hangs.
+        self._opening = connect(
+            url, additional_headers=headers, open_timeout=10, close_timeout=2, proxy=None, max_queue=None
+        )
         self._connection: ClientConnection | None = None
         self.heard: list[Json] = []
 

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from tests.support.kin import descendants_of
-from tests.support.operations import Venue
 from tests.support.processes import REPOSITORY
 from tests.support.system import EmbeddedSystem
 from tests.system.client import Api
+from tests.system.venue import SystemVenue
 
 
 def api_of(system: EmbeddedSystem) -> Api:
@@ -24,7 +24,7 @@ def environment_of(system: EmbeddedSystem) -> dict[str, str]:
     return {name.decode(): value.decode() for name, _, value in pairs}
 
 
-class EmbeddedVenue(Venue):
+class EmbeddedVenue(SystemVenue):
     """The control endpoints of the system's own paper venue."""
 
     def __init__(self, system: EmbeddedSystem) -> None:
@@ -36,7 +36,7 @@ class EmbeddedVenue(Venue):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self.end()
 
 
 def run_inside(system: EmbeddedSystem, code: str) -> str:

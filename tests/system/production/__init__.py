@@ -1,0 +1,1 @@
+"""Production's shape: five processes over RabbitMQ, Redis and PostgreSQL."""

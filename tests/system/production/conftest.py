@@ -1,0 +1,57 @@
+"""One production system for all tests of this folder; what a test kills, it starts again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.support.database import django_on
+from tests.support.postgres import PostgresServer
+from tests.support.rabbitmq import RabbitMQServer
+from tests.support.redis_server import RedisServer
+from tests.support.system import ProductionSystem
+from tests.system.brokers import lasting_amqp_url
+from tests.system.client import Api
+from tests.system.traders import new_trader
+from tests.system.venue import SystemVenue
+
+
+@dataclass(frozen=True)
+class Production:
+    """The five processes, the broker they share, and the control endpoints of the paper venue."""
+
+    system: ProductionSystem
+    rabbitmq: RabbitMQServer
+    amqp_url: str
+    venue: SystemVenue
+
+    def new_trader(self, **account: str) -> Api:
+        """A new user with a new account."""
+        return new_trader(self.system.web_url, **account)
+
+
+@pytest.fixture(scope="package")
+def production(
+    rabbitmq: RabbitMQServer,
+    redis_server: RedisServer,
+    postgres: PostgresServer,
+    postgres_template: str,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[Production]:
+    """The system, ready; Django, in this process, is on its database."""
+    amqp_url = lasting_amqp_url(rabbitmq)
+    name = postgres.create_database(template=postgres_template)
+    url = postgres.url(name)
+    system = ProductionSystem(database_url=url, amqp_url=amqp_url, redis_url=redis_server.fresh_url())
+    with django_db_blocker.unblock(), django_on(url), system:
+        venue = SystemVenue(system.api_base_url)
+        yield Production(system, rabbitmq, amqp_url, venue)
+        venue.end()
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def trader(production: Production) -> Api:
+    """An account with nothing open."""
+    return production.new_trader()
