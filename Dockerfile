@@ -20,4 +20,4 @@ RUN INTERNAL_SHARED_SECRET=not-used-while-building python manage.py collectstati
 
 USER ctrader
 EXPOSE 8000
-CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off"]
+CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", "--ws-per-message-deflate", "false"]

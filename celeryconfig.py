@@ -28,6 +28,9 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 task_time_limit = 300
 task_track_started = False
 
+# Celery would close the database connection around every task: see config/worker_database.py.
+CELERY_DB_REUSE_MAX = 1_000_000_000
+
 task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]

@@ -61,3 +61,14 @@ def _round_p50(call: Callable[[], object], repeats: int) -> float:
         call()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+
+
+def median_rate(batches: Mapping[str, Callable[[], object]], size: int, *, rounds: int) -> dict[str, float]:
+    """How many a second, by name: the median over interleaved rounds of batches of ``size``."""
+    rates: dict[str, list[float]] = {name: [] for name in batches}
+    for _ in range(rounds):
+        for name, batch in batches.items():
+            started = time.perf_counter()
+            batch()
+            rates[name].append(size / (time.perf_counter() - started))
+    return {name: statistics.median(found) for name, found in rates.items()}

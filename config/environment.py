@@ -50,11 +50,12 @@ class Environment:
         return number
 
     def choice(self, name: str, default: str, *, among: tuple[str, ...]) -> str:
-        """One of a few words, case ignored."""
-        value = self.text(name, default).upper()
-        if value not in among:
-            raise SettingError(f"{name} must be one of {', '.join(among)}, not {value!r}")
-        return value
+        """One of a few words, whatever its case, as ``among`` spells it."""
+        value = self.text(name, default)
+        for word in among:
+            if word.lower() == value.lower():
+                return word
+        raise SettingError(f"{name} must be one of {', '.join(among)}, not {value!r}")
 
     def items(self, name: str, default: str = "") -> list[str]:
         """A comma-separated list."""

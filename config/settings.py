@@ -48,6 +48,8 @@ try:
     AMQP_URL = env.url("AMQP_URL", "memory://localhost", schemes=("amqp", "amqps", "memory"))
     AMQP_EVENTS_EXCHANGE = env.text("AMQP_EVENTS_EXCHANGE", "ctrader.events")
     AMQP_EVENTS_QUEUE = env.text("AMQP_EVENTS_QUEUE", "ctrader.backend")
+    AMQP_STATE_QUEUE_TYPE = env.choice("AMQP_STATE_QUEUE_TYPE", "quorum", among=("quorum", "classic"))
+    CTRADER_RELAY_EVERY_TICK = env.flag("CTRADER_RELAY_EVERY_TICK", default=False)
     CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", AMQP_URL, schemes=("amqp", "amqps", "memory", "redis", "rediss"))
 
     # -- writes ----------------------------------------------------------------------------------------------------

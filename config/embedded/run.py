@@ -53,6 +53,7 @@ def _web(port: int) -> _Web:
             log_level="warning",
             access_log=False,
             ws="websockets-sansio",
+            ws_per_message_deflate=False,  # each socket would compress each frame anew
             ws_max_size=64 * 1024,
             server_header=False,
             timeout_graceful_shutdown=3,

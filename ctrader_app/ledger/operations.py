@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Q
+from django.db.models import F, Q, Subquery
 from django.db.models.functions import Now
 
 from connectors.base import Mt5Dict
@@ -20,7 +20,7 @@ from connectors.errors import IdempotencyKeyReusedError
 from ctrader_app.domain.idempotency import checked_key, client_order_id, fingerprint
 from ctrader_app.domain.intents import Intent
 from ctrader_app.domain.operations import IN_FLIGHT, OPEN, State, sources
-from ctrader_app.models import Operation, TradingAccount
+from ctrader_app.models import Operation, TradingAccount, TradingControl
 
 SWEEP_BATCH = 500
 """Rows one sweep takes up; the next sweep goes on where it stopped."""
@@ -99,8 +99,12 @@ def _same_intent(existing: Operation, wanted: Operation) -> Operation:
 
 
 def get(operation_id: uuid.UUID) -> Operation:
-    """The row with its account. Raises Operation.DoesNotExist."""
-    return Operation.objects.select_related("account").get(pk=operation_id)
+    """The row with its account and the kill switch, in one query. Raises Operation.DoesNotExist."""
+    stopped = TradingControl.objects.filter(pk=TradingControl.SINGLETON, opening_enabled=False)
+    rows = Operation.objects.select_related("account").annotate(stopped=Subquery(stopped.values("reason")[:1]))
+    operation = rows.get(pk=operation_id)
+    operation.opening_stopped = operation.stopped
+    return operation
 
 
 def claim(

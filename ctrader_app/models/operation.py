@@ -51,6 +51,9 @@ class Operation(models.Model):
     updated_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    opening_stopped: str | None = None
+    """Why the global kill switch stops opening, as of when the ledger read the row; None: it does not."""
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["account", "idempotency_key"], name="one_operation_per_key"),

@@ -69,7 +69,7 @@ def _try_to_send(operation: Operation, actor: str) -> Verdict:
     if blocker is not None:
         return Verdict(State.QUEUED, blocked_by=blocker)
     intent = intent_of(Kind(operation.kind), operation.parameters)
-    denial = denial_of(operation.account, intent)
+    denial = denial_of(operation, intent)
     prepared = denial or _prepared(operation, intent)
     if prepared is None:
         return _retry_preparation(operation)

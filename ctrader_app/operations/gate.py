@@ -8,7 +8,7 @@ from django.utils.module_loading import import_string
 from ctrader_app.conf import get_settings
 from ctrader_app.domain.intents import Intent
 from ctrader_app.domain.operations import RISK_REDUCING
-from ctrader_app.models import TradingAccount, TradingControl
+from ctrader_app.models import Operation, TradingAccount
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Denial:
     message: str
 
 
-def denial_of(account: TradingAccount, intent: Intent) -> Denial | None:
+def denial_of(operation: Operation, intent: Intent) -> Denial | None:
     """The first thing that stops this operation now, or None.
 
     Asked right before sending, so that a switch thrown while the operation was queued still stops it. Switches and
@@ -32,12 +32,13 @@ def denial_of(account: TradingAccount, intent: Intent) -> Denial | None:
         return Denial("DENIED_EXECUTION_DISABLED", "CTRADER_EXECUTION_ENABLED is off: no write leaves this process")
     if intent.kind in RISK_REDUCING:
         return None
-    if not account.trading_enabled:
+    if not operation.account.trading_enabled:
         return Denial("DENIED_ACCOUNT_STOPPED", "opening trades is stopped for this account")
-    control = TradingControl.objects.filter(pk=TradingControl.SINGLETON, opening_enabled=False).first()
-    if control is not None:
-        return Denial("DENIED_OPENING_STOPPED", control.reason or "opening trades is stopped for all accounts")
-    return _first_objection(settings.pre_trade_checks, account, intent)
+    if operation.opening_stopped is not None:
+        return Denial(
+            "DENIED_OPENING_STOPPED", operation.opening_stopped or "opening trades is stopped for all accounts"
+        )
+    return _first_objection(settings.pre_trade_checks, operation.account, intent)
 
 
 def _first_objection(checks: tuple[str, ...], account: TradingAccount, intent: Intent) -> Denial | None:

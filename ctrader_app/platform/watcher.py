@@ -18,10 +18,10 @@ from ctrader_app.models import Operation
 
 logger = logging.getLogger(__name__)
 
-SHORTEST_S = 0.003
+SHORTEST_S = 0.002
 LONGEST_S = 0.25
-SHARE_OF_AGE = 0.25
-"""A wait that has lasted t is looked at every t/4: at most a quarter is added to it."""
+SHARE_OF_AGE = 0.15
+"""A wait that has lasted t is looked at again after 0.15 t: that is the most that looking adds to it."""
 
 
 class Watcher:

@@ -15,7 +15,7 @@ from queue import Empty, Full, Queue
 from typing import Any
 
 from celery import current_app
-from kombu import Connection
+from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
+        self._producer: Producer | None = None
 
     def send(self, message: Message) -> None:
         """Publish, once again on a new connection if the old one proves dead: a message twice does no harm."""
@@ -62,13 +63,14 @@ class Publisher:
             self.send(message)
 
     def _send(self, message: Message) -> None:
-        if self._connection is None:
+        if self._connection is None or self._producer is None:
             self._connection = _connect()
+            # One channel for all messages: opening one, with its confirms, costs three round trips.
+            self._producer = current_app.amqp.Producer(self._connection)
         options: dict[str, Any] = {"task_id": message.task_id} if message.task_id else {}
         if message.delay_s > 0:
             options["countdown"] = message.delay_s
-        with current_app.amqp.Producer(self._connection) as producer:
-            current_app.send_task(message.task, args=message.args, producer=producer, retry=False, **options)
+        current_app.send_task(message.task, args=message.args, producer=self._producer, retry=False, **options)
 
     def _errors(self) -> tuple[type[BaseException], ...]:
         if self._connection is None:
@@ -77,7 +79,7 @@ class Publisher:
 
     def close(self) -> None:
         """Drop the connection; the next send makes a new one."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             # collect() closes the socket; close() would talk to a broker that may not answer.
             connection.collect(socket_timeout=0.1)

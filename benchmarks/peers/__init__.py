@@ -1,0 +1,1 @@
+"""The peers: what people would write, or use, instead."""
