@@ -1,6 +1,7 @@
 """Fixtures of the write path: the bundled microservice over a real socket, accounts, a Celery worker in a thread."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,27 +46,52 @@ def account(transactional_db: None) -> TradingAccount:
     return make_account()
 
 
+class _LazyWorker:
+    """The embedded system's own Celery worker, started by the first test that has a database for it to work with."""
+
+    def __init__(self) -> None:
+        self._worker: CeleryWorker | None = None
+
+    def started(self) -> CeleryWorker:
+        if self._worker is None:
+            self._worker = CeleryWorker()
+            self._worker.start()
+        return self._worker
+
+    def stop(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+
+
 @pytest.fixture(scope="session")
-def _celery_worker() -> Iterator[CeleryWorker]:
-    worker = CeleryWorker()
-    worker.start()
+def _celery_worker() -> Iterator[_LazyWorker]:
+    worker = _LazyWorker()
     yield worker
     worker.stop()
 
 
 @pytest.fixture
-def celery_thread(_celery_worker: CeleryWorker, transactional_db: None) -> Iterator[CeleryWorker]:
-    """The embedded system's own Celery worker, on the in-memory broker of this process.
+def celery_thread(_celery_worker: _LazyWorker, transactional_db: None) -> Iterator[CeleryWorker]:
+    """A Celery worker in a thread, on the in-memory broker of this process.
 
     A test leaves nothing behind for it: a task that ran between two tests would find the database closed, and a
     Celery that cannot store a result warns, which here is an error, so that its message would never be acknowledged.
     """
-    yield _celery_worker
+    with _queue() as queue:
+        queue.purge()  # what tests without a worker left for it
+    yield _celery_worker.started()
     wait_until(_is_idle, 30, "the Celery worker has done all that was queued")
 
 
-def _is_idle() -> bool:
+@contextmanager
+def _queue() -> Iterator[Queue]:
     with celery_app.connection_for_read() as connection:
         queue = Queue(celery_app.conf.task_default_queue, channel=connection.default_channel)
+        queue.declare()
+        yield queue
+
+
+def _is_idle() -> bool:
+    with _queue() as queue:
         declared: Any = queue.queue_declare(passive=True)
     return declared.message_count == 0 and not reserved_requests
