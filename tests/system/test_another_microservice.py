@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from ctrader_app.models import Deal, Operation, OperationTransition, Position
+from ctrader_app.models import Deal, Operation, Position
 from tests.settings import TEST_SHARED_SECRET
 from tests.standin.dialect import Dialect
 from tests.standin.service import StandIn
@@ -24,7 +24,7 @@ from tests.support.system import ProductionSystem
 from tests.support.waiting import wait_until
 from tests.system.brokers import lasting_amqp_url
 from tests.system.client import Api, Browser, Reply, has_ticket, lacks_ticket
-from tests.system.traders import new_trader, new_user
+from tests.system.traders import new_trader, new_user, steps_of
 
 PREFIX = "/api/v1"
 READ_TIMEOUT_S = 1.5
@@ -118,11 +118,6 @@ def _begun(trader: Api, kind: str) -> tuple[str, Callable[[], Reply]]:
     return position_id, lambda: trader.protect(position_id, wait_s=None, stop_loss=1.01)
 
 
-def _steps(operation_id: str) -> list[str]:
-    steps = OperationTransition.objects.filter(operation_id=operation_id)
-    return list(steps.values_list("to_state", flat=True))
-
-
 def test_the_flows_and_what_browsers_see_of_them(elsewhere: Elsewhere, service: StandIn, trader: Api) -> None:
     with trader.account_socket() as socket, trader.prices() as prices:
         assert prices.wait_price()["bid"] == float(service.venue.instruments["EURUSD"].bid)
@@ -201,6 +196,19 @@ def test_a_session_that_the_service_forgot_is_opened_again(service: StandIn, tra
     assert service.venue.effects_of("place", reply.body["client_order_id"]) == 1
 
 
+def test_a_secret_that_is_wrong_is_a_refusal_and_never_an_empty_account(service: StandIn, trader: Api) -> None:
+    position_id = trader.opened()
+    right, service.secret = service.secret, "another secret"
+    try:
+        reply = trader.trade()
+        assert (reply.status, reply.body["state"], reply.error_code) == (422, "refused", "AUTHENTICATION_FAILED")
+        assert trader.call("GET", "{}/positions").status == 502
+        assert trader.call("GET", "{}/account-info").error_code == "AUTHENTICATION_ERROR"
+    finally:
+        service.secret = right
+    assert list(trader.positions()) == [position_id]
+
+
 @pytest.mark.parametrize("fault", ["drop_after", "late"])
 @pytest.mark.parametrize("kind", ["place", "close", "modify"])
 def test_an_answer_that_is_lost_after_execution(service: StandIn, trader: Api, kind: str, fault: str) -> None:
@@ -208,7 +216,7 @@ def test_an_answer_that_is_lost_after_execution(service: StandIn, trader: Api, k
     service.arm(PATHS[kind], "drop_after" if fault == "drop_after" else "late", seconds=TOO_LATE_S)
     operation = trader.settled(write().body["id"])
     assert operation["state"] == "succeeded"
-    assert _steps(operation["id"]) == ["queued", "sending", "in_doubt", "succeeded"]
+    assert steps_of(operation["id"]) == ["queued", "sending", "in_doubt", "succeeded"]
     assert service.venue.effects_of(kind, subject or operation["client_order_id"]) == 1
 
 

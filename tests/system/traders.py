@@ -1,12 +1,13 @@
 """Users with an account, made in the database that this process's Django is on."""
 
 import itertools
+import uuid
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 
 from ctrader_app.ledger.access import issue_token
-from ctrader_app.models import TradingAccount
+from ctrader_app.models import OperationTransition, TradingAccount
 from tests.system.client import Api
 
 _numbers = itertools.count(1)
@@ -26,3 +27,9 @@ def new_trader(root: str, **account: str) -> Api:
     user = new_user()
     row = TradingAccount.objects.create(user=user, name=f"account of {user.username}", **account)
     return Api(root, issue_token(user, "system test"), str(row.pk))
+
+
+def steps_of(operation_id: str | uuid.UUID) -> list[str]:
+    """The states that an operation went through; looking again at a doubt is no step."""
+    states = OperationTransition.objects.filter(operation_id=operation_id).values_list("to_state", flat=True)
+    return [state for state, _ in itertools.groupby(states)]

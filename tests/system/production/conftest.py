@@ -53,5 +53,7 @@ def production(
 
 @pytest.fixture
 def trader(production: Production) -> Api:
-    """An account with nothing open."""
-    return production.new_trader()
+    """An account with nothing open and an open session at the venue: a fault must not strike a 401."""
+    trader = production.new_trader()
+    assert trader.positions() == {}
+    return trader

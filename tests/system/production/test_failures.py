@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ctrader_app.models import OperationTransition
 from tests.support.kin import children_of, is_alive
 from tests.support.waiting import wait_until
 from tests.system.client import Api, Reply
 from tests.system.production.conftest import Production
+from tests.system.traders import steps_of
 
 DELAY_S = 2.0
 """How long the venue takes over a write while its worker dies: long enough to be caught in the act."""
@@ -64,8 +64,7 @@ def test_a_worker_child_killed_while_it_sends(production: Production, trader: Ap
     wait_until(lambda: not any(map(is_alive, children)), 10.0, "the children are gone")
     outcome = trader.settled(operation_id)
     assert (outcome["state"], outcome["error"], outcome["attempts"]) == ("succeeded", None, 1)
-    steps = OperationTransition.objects.filter(operation_id=outcome["id"])
-    assert list(steps.values_list("to_state", flat=True)) == ["queued", "sending", "in_doubt", "succeeded"]
+    assert steps_of(outcome["id"]) == ["queued", "sending", "in_doubt", "succeeded"]
     assert _effects(production, trader, kind) == 1
     assert worker.running
 

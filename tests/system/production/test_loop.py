@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import requests
 from django_celery_results.models import TaskResult
 
 from ctrader_app.models import Deal, Operation, Position
@@ -13,6 +14,15 @@ from tests.system.client import Api, Socket, has_ticket, lacks_ticket, new_key, 
 from tests.system.production.conftest import Production
 
 TASKS = {"place": "ctrader.place", "close": "ctrader.close", "modify": "ctrader.modify", "cancel": "ctrader.cancel"}
+
+
+def test_every_part_says_that_it_is_ready(production: Production) -> None:
+    ready = requests.get(f"{production.system.web_url}/readyz", timeout=10)
+    assert ready.status_code == 200, ready.text
+    checks = {name: (check["status"], check["detail"]) for name, check in ready.json()["checks"].items()}
+    assert set(checks) == {"database", "broker", "layer", "microservice", "stream"}
+    assert checks["database"] == ("ok", "postgresql")
+    assert {status for status, _ in checks.values()} == {"ok"}
 
 
 def test_the_loop_from_an_order_to_the_browser(trader: Api) -> None:
