@@ -1,0 +1,1 @@
+"""Random histories of writes, against rules that hold in all of them."""

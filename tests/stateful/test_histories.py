@@ -1,0 +1,235 @@
+"""Submit, crash, redeliver, reorder, heal: in whatever order, the same rules hold."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ctrader_app.domain.intents import CancelIntent, CloseIntent, Intent, ModifyIntent
+from ctrader_app.domain.operations import State
+from ctrader_app.operations.resolve import settle_as_happened, settle_as_not_happened
+from ctrader_app.operations.verdicts import FollowUp, Step
+from tests.stateful.invariants import check_always, check_healed
+from tests.stateful.venue import Fault
+from tests.stateful.world import World
+from tests.support.operations import order
+
+INDEX = st.integers(min_value=0, max_value=1_000)
+"""Picks one of however many there are at that moment."""
+
+RECORDS = ("succeed", "end", "doubt", "requeue")
+
+
+class Histories(RuleBasedStateMachine):
+    """One account's random life. ``world`` is made first, in one of the kinds of venue there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: World | None = None
+        self.known_finals: dict[str, tuple[Any, ...]] = {}
+        self.keyed: dict[str, tuple[Intent, str]] = {}
+
+    @initialize(replays=st.booleans(), keeps_history=st.booleans())
+    def begin(self, replays: bool, keeps_history: bool) -> None:
+        self.world = World(replays=replays, keeps_history=keeps_history).__enter__()
+
+    @property
+    def now(self) -> World:
+        assert self.world is not None
+        return self.world
+
+    # -- callers ---------------------------------------------------------------------------------------------------
+
+    @rule(
+        key=st.sampled_from([None, None, "first", "second"]),
+        label=st.sampled_from(["", "", "mine"]),
+        limit=st.booleans(),
+        run=st.booleans(),
+    )
+    def place(self, key: str | None, label: str, limit: bool, run: bool) -> None:
+        kind = {"order_type": "LIMIT", "limit_price": "0.5"} if limit else {}
+        if key in self.keyed:
+            self._submit_again(key)
+        else:
+            self._submit(order(lot_size="0.3", label=label, **kind), key, run=run)
+
+    def _submit_again(self, key: str) -> None:
+        intent, operation_id = self.keyed[key]
+        before = len(self.now.messages)
+        assert str(self.now.submit(intent, key).pk) == operation_id
+        assert len(self.now.messages) == before
+
+    def _submit(self, intent: Intent, key: str | None = None, *, run: bool) -> None:
+        operation = self.now.submit(intent, key)
+        if key is not None:
+            self.keyed[key] = (intent, str(operation.pk))
+        if run:
+            self._deliver(len(self.now.messages) - 1, redelivered=False)
+
+    @precondition(lambda self: self.world and self.world.venue.positions)
+    @rule(pick=INDEX, lots=st.sampled_from(["0.1", "0.2", None]), run=st.booleans())
+    def close(self, pick: int, lots: str | None, run: bool) -> None:
+        self._submit(CloseIntent.of_arguments(self._position(pick), "EURUSD", lots), run=run)
+
+    @precondition(lambda self: self.world and self.world.venue.positions)
+    @rule(
+        pick=INDEX,
+        stop=st.sampled_from([None, "0.9", "0.8", 0]),
+        profit=st.sampled_from(["1.5", "1.6", 0]),
+        run=st.booleans(),
+    )
+    def modify(self, pick: int, stop: str | int | None, profit: str | int, run: bool) -> None:
+        self._submit(ModifyIntent.of_arguments(self._position(pick), "EURUSD", stop, profit), run=run)
+
+    @precondition(lambda self: self.world and self.world.venue.orders)
+    @rule(pick=INDEX, run=st.booleans())
+    def cancel(self, pick: int, run: bool) -> None:
+        orders = sorted(self.now.venue.orders)
+        self._submit(CancelIntent.of_arguments(orders[pick % len(orders)]), run=run)
+
+    @rule()
+    def submit_in_a_transaction_that_fails(self) -> None:
+        self.now.submit_and_roll_back(order())
+
+    # -- the queue -------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world and self.world.messages)
+    @rule(pick=INDEX, redelivered=st.booleans())
+    def deliver(self, pick: int, redelivered: bool) -> None:
+        self._deliver(pick % len(self.now.messages), redelivered=redelivered)
+
+    def _deliver(self, index: int, *, redelivered: bool) -> None:
+        message = self.now.messages.pop(index)
+        if not self.now.deliver(message, redelivered=redelivered):
+            self.now.messages.append(message)  # it was not acknowledged
+
+    @precondition(lambda self: self.world and self.world.messages)
+    @rule(pick=INDEX)
+    def lose(self, pick: int) -> None:
+        self.now.messages.pop(pick % len(self.now.messages))
+
+    @precondition(lambda self: self.world and self.world.seen)
+    @rule(pick=INDEX)
+    def repeat(self, pick: int) -> None:
+        """A message from any time comes again."""
+        self.now.messages.append(self.now.seen[pick % len(self.now.seen)])
+
+    @precondition(lambda self: self.world and self.world.messages)
+    @rule(pick=INDEX, record=st.sampled_from(RECORDS))
+    def die_before_the_record(self, pick: int, record: str) -> None:
+        with self.now.death_in_ledger(record):
+            self._deliver(pick % len(self.now.messages), redelivered=False)
+
+    @rule()
+    def sweep(self) -> None:
+        self.now.sweep()
+
+    @rule(seconds=st.sampled_from([0.3, 6.0, 20.0, 31.0, 50.0, 90.0, 400.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now.pass_time(seconds)
+
+    # -- the venue -------------------------------------------------------------------------------------------------
+
+    @rule(faults=st.lists(st.sampled_from(sorted(Fault)), min_size=1, max_size=3))
+    def go_wrong(self, faults: list[Fault]) -> None:
+        self.now.venue.script.extend(faults)
+
+    @rule(reads=st.integers(min_value=1, max_value=2))
+    def stop_answering_reads(self, reads: int) -> None:
+        self.now.venue.reads_to_fail = reads
+
+    @rule()
+    def restart_the_service(self) -> None:
+        self.now.venue.restart()
+
+    @precondition(lambda self: self.world and self.world.venue.orders)
+    @rule(pick=INDEX)
+    def fill(self, pick: int) -> None:
+        orders = sorted(self.now.venue.orders)
+        self.now.venue.fill(orders[pick % len(orders)])
+
+    @precondition(lambda self: self.world and self.world.venue.positions)
+    @rule(pick=INDEX)
+    def stop_out(self, pick: int) -> None:
+        position_id = self._position(pick)
+        if self.now.venue.positions[position_id].fact.volume_lots:
+            self.now.venue.stop_out(position_id)
+
+    def _position(self, pick: int) -> str:
+        positions = sorted(self.now.venue.positions)
+        return positions[pick % len(positions)]
+
+    # -- people ----------------------------------------------------------------------------------------------------
+
+    @rule()
+    def a_person_settles_a_doubt(self) -> None:
+        """Who looks at the venue, and tells the truth."""
+        doubt = self.now.rows().filter(state=State.IN_DOUBT).first()
+        if doubt is None or self.now.venue.is_under_way(str(doubt.pk)):
+            return
+        if self.now.venue.effects.get(str(doubt.pk)):
+            settle_as_happened(doubt.pk, "4711", "a person")
+        else:
+            settle_as_not_happened(doubt.pk, "a person")
+
+    # -- what holds ------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def rules_hold(self) -> None:
+        if self.world is not None:
+            check_always(self.world)
+            self._finals_stay()
+
+    def _finals_stay(self) -> None:
+        finals = self.now.finals()
+        for operation_id, said in self.known_finals.items():
+            assert finals.get(operation_id) == said, f"{operation_id} was final and changed"
+        self.known_finals = finals
+
+    def teardown(self) -> None:
+        if self.world is None:
+            return
+        try:
+            self.now.heal()
+            self.rules_hold()
+            check_healed(self.now)
+            self._replay_all()
+        finally:
+            self.now.__exit__()
+
+    def _replay_all(self) -> None:
+        """Every message there ever was, again, as often marked as redelivered as not: nothing changes."""
+        states = list(self.now.rows().values_list("pk", "state"))
+        effects = {key: list(found) for key, found in self.now.venue.effects.items()}
+        every = [*self.now.seen, *(FollowUp(Step.EXECUTE, row.pk, row.kind) for row in self.now.rows())]
+        for number, message in enumerate(every[:60]):
+            assert self.now.deliver(message, redelivered=number % 2 == 0)
+            assert list(self.now.rows().values_list("pk", "state")) == states
+        assert {key: list(found) for key, found in self.now.venue.effects.items()} == effects
+        self.rules_hold()
+
+
+@pytest.mark.usefixtures("sqlite_db")
+def test_every_history_keeps_the_rules() -> None:
+    """Bounded: 120 histories of up to 25 steps, the same ones in every run."""
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=120,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
