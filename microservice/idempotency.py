@@ -14,6 +14,7 @@ from microservice.database import Database
 
 RETENTION_MS = 24 * 3_600 * 1000
 MAX_KEY_LENGTH = 255
+_MOST_DIGITS = 40
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS idempotency (
@@ -55,12 +56,19 @@ def fingerprint(method: str, path: str, body: msgspec.Struct) -> str:
     Equal numbers count as equal however they were written (0.10 and 0.1), and so do null and absent.
     """
     fields = {
-        name: format(value.normalize(), "f") if isinstance(value, Decimal) and value.is_finite() else str(value)
+        name: _number_text(value) if isinstance(value, Decimal) else str(value)
         for name, value in msgspec.structs.asdict(body).items()
         if name != "expires_at" and value is not None
     }
     text = msgspec.json.encode([method, path, fields], order="sorted")
     return hashlib.sha256(text).hexdigest()
+
+
+def _number_text(value: Decimal) -> str:
+    # No figure of a trade is that large or small, and 1e999999999 cannot be computed with, nor be written out.
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+        return str(value)
+    return format(value.normalize(), "f")
 
 
 class Journal:

@@ -21,11 +21,13 @@ def to_decimal(value: Number, name: str) -> Decimal:
     number = _from_float(value, name) if isinstance(value, float) else _exact(value, name)
     if not number.is_finite():
         raise InvalidRequestError(f"{name} must be finite, got {number}")
-    exponent = number.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > MAX_DECIMALS:
-        raise InvalidRequestError(f"{name} has more than {MAX_DECIMALS} decimals: {number}")
+    if number == 0:
+        return Decimal(0)
+    # Judged by the exponent before it is written out: 1e-999999999 would be a gigabyte of zeros.
     if number.adjusted() >= MAX_DIGITS:
         raise InvalidRequestError(f"{name} is out of range")
+    if number.adjusted() < -MAX_DECIMALS or len(plain(number).partition(".")[2]) > MAX_DECIMALS:
+        raise InvalidRequestError(f"{name} has more than {MAX_DECIMALS} decimals")
     return number
 
 

@@ -125,7 +125,7 @@ def test_wrong_methods_and_paths_answer_in_json(api: ApiClient, account: Trading
     answer = api.call("PUT", f"/api/accounts/{account.pk}/trades", {})
     assert (answer.status, answer.code) == (405, "METHOD_NOT_ALLOWED")
     assert answer.response.headers["Allow"] == "POST"
-    for path in ("/api/", "/api/nothing/here", f"/api/accounts/{account.pk}"):
+    for path in ("/api/", "/api/nothing/here", f"/api/accounts/{account.pk}", "/api/nothing%0D%0Ahere"):
         assert (api.get(path).status, api.get(path).code) == (404, "NOT_FOUND")
     assert api.post("/api/nothing", {}).status == 404
 

@@ -183,6 +183,14 @@ def test_an_unknown_field_is_refused_everywhere(api: ApiClient, root: str, fake:
     assert not fake.calls
 
 
+def test_a_field_given_twice_is_refused(api: ApiClient, root: str, fake: FakePlatform) -> None:
+    raw = b'{"symbol": "EURUSD", "direction": "BUY", "lot_size": 0.01, "lot_size": 0.1}'
+    answer = api.call("POST", f"{root}/trades", raw=raw)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert "lot_size is given twice" in answer.json["error"]["message"]
+    assert not fake.calls
+
+
 @pytest.mark.parametrize("raw", [b"{", b"nope", b"\xff\xfe", b'{"symbol": NaN}', b'{"symbol":"E","direction":"B"} x'])
 def test_what_is_not_json_is_refused(api: ApiClient, root: str, fake: FakePlatform, raw: bytes) -> None:
     answer = api.call("POST", f"{root}/trades", raw=raw)

@@ -90,6 +90,10 @@ BAD_ORDERS: list[dict[str, object]] = [
     {"lot_size": True},
     {"lot_size": "9" * 60},
     {"lot_size": 10**30},
+    {"lot_size": "1e999999999"},
+    {"lot_size": "1e-999999999"},
+    {"stop_loss": Decimal("1e-999999999")},
+    {"lot_size": Decimal("12345678901234567890.12345678901")},
     {"direction": "UP"},
     {"order_type": "MAYBE"},
     {"order_type": "LIMIT"},
@@ -113,6 +117,11 @@ def test_what_cannot_be_an_order_is_refused_before_it_is_recorded(fields: dict[s
 def test_float_noise_is_not_a_price() -> None:
     assert to_decimal(1.1 - 0.0003, "price") == Decimal("1.0997")
     assert to_decimal(0.1 + 0.2, "volume") == Decimal("0.3")
+
+
+@pytest.mark.parametrize("zero", ["0e-999999999", "-0", "0.000000000000000", 0.0])
+def test_every_zero_is_the_plain_one(zero: str | float) -> None:
+    assert plain(to_decimal(zero, "stop_loss")) == "0"
 
 
 @given(st.decimals(min_value="0.0000000001", max_value="1000000000", places=10))

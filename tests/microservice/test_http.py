@@ -156,6 +156,8 @@ def test_reads_that_fail_say_why(shared: Service, path: str, query: dict[str, st
         ({"volume": -0.1}, 422, "TRADING_BAD_VOLUME"),
         ({"volume": 0.015}, 422, "TRADING_BAD_VOLUME"),
         ({"volume": 1e300}, 422, "TRADING_BAD_VOLUME"),
+        ({"volume": "1e999999999"}, 422, "TRADING_BAD_VOLUME"),
+        ({"volume": "1e-999999999"}, 422, "TRADING_BAD_VOLUME"),
         ({"volume": "much"}, 400, "INVALID_REQUEST"),
         ({"volume": None}, 400, "INVALID_REQUEST"),
         ({"volume": True}, 400, "INVALID_REQUEST"),

@@ -1,5 +1,6 @@
 """Reading a request strictly: what is not understood is refused, because a typo must not change a trade."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,11 +98,21 @@ def read_body(request: HttpRequest, kind: type[B]) -> B:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "Say Content-Type: application/json."
         )
     try:
-        return msgspec.json.decode(raw, type=kind)
+        body = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise bad_request(f"{error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"The body is not JSON: {error}.", code="NOT_JSON") from None
+    json.loads(raw, object_pairs_hook=_each_once)
+    return body
+
+
+def _each_once(fields: list[tuple[str, object]]) -> None:
+    # The decoder takes the last of two lot_size; whoever checked the order before it may have read the first.
+    names = [name for name, _ in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise bad_request(f"The field {name} is given twice.")
 
 
 def _bounded_body(request: HttpRequest) -> bytes:

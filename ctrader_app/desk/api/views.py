@@ -37,7 +37,7 @@ def url_patterns() -> list[URLPattern]:
         path("", unknown_path, name="api-root"),
         path("openapi.json", openapi, name="openapi"),
         *mounted,
-        re_path(r"^.*$", unknown_path),
+        re_path("^", unknown_path),  # not ".*": a line feed in the path is a path too
     ]
 
 
