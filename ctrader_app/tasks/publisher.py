@@ -119,6 +119,7 @@ class BackgroundPublisher:
                 message = self._messages.get(timeout=0.5)
             except Empty:
                 if self._stopping.is_set():
+                    publisher.close()
                     return
                 continue
             try:
