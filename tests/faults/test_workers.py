@@ -1,0 +1,112 @@
+"""Workers that die. The point of death is forced: by a lock on the row, a slow venue, or a child stopped in its tracks.
+
+A child is killed with its parent alive, which puts its message back; a parent is killed alone, so that its orphans
+finish what they have begun while a new worker is given the same message.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from connectors.base import OperationHandle
+from ctrader_app.domain.operations import State
+from tests.faults.plant import READ_TIMEOUT_S, Plant, Trader, row, settled, steps_of, wait_state
+from tests.support.kin import children_of
+from tests.support.waiting import wait_until
+
+Victim = Literal["child", "parent"]
+each_victim = pytest.mark.parametrize("victim", ["child", "parent"])
+
+
+@contextlib.contextmanager
+def _killed(plant: Plant, victim: Victim) -> Iterator[None]:
+    """The victim is dead within the block; the orphans of a parent end with it."""
+    if victim == "child":
+        plant.kill_children()
+        yield
+    else:
+        with plant.orphaned():
+            yield
+
+
+def _sent_once(trader: Trader, handle: OperationHandle) -> list[str]:
+    operation = settled(handle)
+    assert (operation.state, operation.error_code, operation.attempts) == (State.SUCCEEDED, "", 1)
+    assert trader.effects() == 1
+    return steps_of(handle)
+
+
+@each_victim
+def test_11_killed_before_it_sends(plant: Plant, trader: Trader, victim: Victim) -> None:
+    """Card 11. Killed while the database is about to grant its claim: the claim is committed and nobody is there to
+    send, while the message is with somebody else already. Nothing is sent twice, and it is sent."""
+    with plant.frozen():
+        handle = trader.place()
+        lock = contextlib.ExitStack()
+        lock.enter_context(plant.row_locked(handle))
+    with lock:
+        plant.wait_blocked(1)
+        assert (row(handle).state, trader.effects()) == (State.QUEUED, 0)
+        with _killed(plant, victim):
+            plant.wait_blocked(2)  # the dead one's claim, and the claim of who was given its message
+            lock.close()
+            _sent_once(trader, handle)
+
+
+@each_victim
+def test_12_killed_while_it_sends(plant: Plant, trader: Trader, victim: Victim) -> None:
+    """Card 12. Killed when the request has left and the venue has not executed it yet: a doubt; the replay waits for
+    the first request and executes nothing."""
+    trader.arm("delay", seconds=0.75 * READ_TIMEOUT_S if victim == "child" else 3.0)
+    handle = trader.place()
+    wait_state(handle, State.SENDING)
+    assert trader.effects() == 0
+    with _killed(plant, victim):
+        assert "in_doubt" in _sent_once(trader, handle)
+
+
+@each_victim
+def test_13_killed_after_it_sent(plant: Plant, trader: Trader, victim: Victim) -> None:
+    """Card 13. Killed when the venue has executed the request and its answer has not been read: the replay, or an
+    orphan that reads it late, tells what happened."""
+    trader.arm("delay", seconds=0.5)
+    handle = trader.place()
+    wait_state(handle, State.SENDING)
+    with plant.frozen():
+        trader.wait_effects(1)
+        assert row(handle).state == State.SENDING
+        with _killed(plant, victim):
+            assert "in_doubt" in _sent_once(trader, handle)
+
+
+@each_victim
+def test_14_killed_before_the_outcome_is_committed(plant: Plant, trader: Trader, victim: Victim) -> None:
+    """Card 14. Killed when the answer has been read and the database is about to record it: the record and the doubt
+    of who was given the message meet at the row; one effect, the true outcome."""
+    trader.arm("delay", seconds=0.5)
+    handle = trader.place()
+    wait_state(handle, State.SENDING)
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(plant.row_locked(handle))
+        plant.wait_blocked(1)
+        assert (row(handle).state, trader.effects()) == (State.SENDING, 1)
+        with _killed(plant, victim):
+            plant.wait_blocked(2)
+            lock.close()
+            assert _sent_once(trader, handle)[:2] == ["queued", "sending"]
+
+
+def test_15_killed_all_at_once(plant: Plant, trader: Trader) -> None:
+    """Card 15. Parent and children are killed in the middle of many orders, as by a machine that goes down: those
+    that left and those that did not are each carried out once."""
+    trader.arm("delay", seconds=0.5, count=2)
+    handles = [trader.place() for _ in range(10)]
+    wait_until(lambda: any(row(handle).state == State.SENDING for handle in handles), 10.0, "one is being sent")
+    assert len(children_of(plant.worker.pid)) == 2
+    plant.worker.kill()
+    assert any(row(handle).state == State.QUEUED for handle in handles)
+    plant.start(plant.worker)
+    assert {settled(handle).state for handle in handles} == {State.SUCCEEDED}
+    assert trader.effects() == len(handles)
