@@ -1,5 +1,6 @@
 """Submit, crash, redeliver, reorder, heal: in whatever order, the same rules hold."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from ctrader_app.domain.intents import CancelIntent, CloseIntent, Intent, ModifyIntent
-from ctrader_app.domain.operations import State
+from ctrader_app.domain.operations import Kind, State
 from ctrader_app.operations.resolve import settle_as_happened, settle_as_not_happened
 from ctrader_app.operations.verdicts import FollowUp, Step
 from tests.stateful.invariants import check_always, check_healed
@@ -26,7 +27,36 @@ from tests.support.operations import order
 INDEX = st.integers(min_value=0, max_value=1_000)
 """Picks one of however many there are at that moment."""
 
+SELDOM = st.sampled_from([False, False, False, True])
+
 RECORDS = ("succeed", "end", "doubt", "requeue")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A write that a caller may want, and what goes wrong with its first sending."""
+
+    kind: Kind
+    pick: int
+    lots: str | None
+    stop: str | int | None
+    profit: str | int
+    label: str
+    fault: Fault | None
+    is_left_queued: bool
+
+
+WRITES = st.builds(
+    Wish,
+    kind=st.sampled_from([*sorted(Kind)]),
+    pick=INDEX,
+    lots=st.sampled_from(["0.1", "0.2", None]),
+    stop=st.sampled_from([None, "0.9", "0.8", 0]),
+    profit=st.sampled_from(["1.5", "1.6", 0]),
+    label=st.sampled_from(["", "", "mine"]),
+    fault=st.sampled_from([None, *sorted(Fault)]),
+    is_left_queued=SELDOM,
+)
 
 
 class Histories(RuleBasedStateMachine):
@@ -36,7 +66,8 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.world: World | None = None
         self.known_finals: dict[str, tuple[Any, ...]] = {}
-        self.keyed: dict[str, tuple[Intent, str]] = {}
+        self.keyed: dict[str, str] = {}
+        self.keys_used = 0
 
     @initialize(replays=st.booleans(), keeps_history=st.booleans())
     def begin(self, replays: bool, keeps_history: bool) -> None:
@@ -49,52 +80,40 @@ class Histories(RuleBasedStateMachine):
 
     # -- callers ---------------------------------------------------------------------------------------------------
 
-    @rule(
-        key=st.sampled_from([None, None, "first", "second"]),
-        label=st.sampled_from(["", "", "mine"]),
-        limit=st.booleans(),
-        run=st.booleans(),
-    )
-    def place(self, key: str | None, label: str, limit: bool, run: bool) -> None:
-        kind = {"order_type": "LIMIT", "limit_price": "0.5"} if limit else {}
-        if key in self.keyed:
-            self._submit_again(key)
-        else:
-            self._submit(order(lot_size="0.3", label=label, **kind), key, run=run)
+    @rule(writes=st.lists(WRITES, min_size=1, max_size=4))
+    def trade(self, writes: list[Wish]) -> None:
+        for wish in writes:
+            self._submit(wish, self._intent(wish))
 
-    def _submit_again(self, key: str) -> None:
-        intent, operation_id = self.keyed[key]
-        before = len(self.now.messages)
-        assert str(self.now.submit(intent, key).pk) == operation_id
-        assert len(self.now.messages) == before
+    def _intent(self, wish: Wish) -> Intent:
+        """An order when there is nothing yet to close, to modify or to cancel."""
+        venue = self.now.venue
+        match wish.kind:
+            case Kind.CLOSE if venue.positions:
+                return CloseIntent.of_arguments(self._position(wish.pick), "EURUSD", wish.lots)
+            case Kind.MODIFY if venue.positions:
+                return ModifyIntent.of_arguments(self._position(wish.pick), "EURUSD", wish.stop, wish.profit)
+            case Kind.CANCEL if venue.orders:
+                return CancelIntent.of_arguments(sorted(venue.orders)[wish.pick % len(venue.orders)])
+        limit = {"order_type": "LIMIT", "limit_price": "0.5"} if wish.pick % 2 else {}
+        return order(lot_size="0.3", label=wish.label, **limit)
 
-    def _submit(self, intent: Intent, key: str | None = None, *, run: bool) -> None:
-        operation = self.now.submit(intent, key)
-        if key is not None:
-            self.keyed[key] = (intent, str(operation.pk))
-        if run:
+    def _submit(self, wish: Wish, intent: Intent) -> None:
+        operation = self.now.submit(intent)
+        assert self.now.messages[-1].operation_id == operation.pk
+        if wish.fault is not None:
+            self.now.venue.script.appendleft(wish.fault)
+        if not wish.is_left_queued:
             self._deliver(len(self.now.messages) - 1, redelivered=False)
 
-    @precondition(lambda self: self.world and self.world.venue.positions)
-    @rule(pick=INDEX, lots=st.sampled_from(["0.1", "0.2", None]), run=st.booleans())
-    def close(self, pick: int, lots: str | None, run: bool) -> None:
-        self._submit(CloseIntent.of_arguments(self._position(pick), "EURUSD", lots), run=run)
-
-    @precondition(lambda self: self.world and self.world.venue.positions)
-    @rule(
-        pick=INDEX,
-        stop=st.sampled_from([None, "0.9", "0.8", 0]),
-        profit=st.sampled_from(["1.5", "1.6", 0]),
-        run=st.booleans(),
-    )
-    def modify(self, pick: int, stop: str | int | None, profit: str | int, run: bool) -> None:
-        self._submit(ModifyIntent.of_arguments(self._position(pick), "EURUSD", stop, profit), run=run)
-
-    @precondition(lambda self: self.world and self.world.venue.orders)
-    @rule(pick=INDEX, run=st.booleans())
-    def cancel(self, pick: int, run: bool) -> None:
-        orders = sorted(self.now.venue.orders)
-        self._submit(CancelIntent.of_arguments(orders[pick % len(orders)]), run=run)
+    @rule(key=st.sampled_from(["first", "second"]))
+    def place_with_a_key(self, key: str) -> None:
+        """The second time it is the same operation, and nothing is published."""
+        before = len(self.now.messages)
+        operation_id = str(self.now.submit(order(lot_size="0.2", comment=key), key).pk)
+        assert self.keyed.setdefault(key, operation_id) == operation_id
+        assert len(self.now.messages) == before + (len(self.keyed) > self.keys_used)
+        self.keys_used = len(self.keyed)
 
     @rule()
     def submit_in_a_transaction_that_fails(self) -> None:
@@ -133,6 +152,14 @@ class Histories(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.now.sweep()
 
+    @precondition(lambda self: self.world and self.world.messages)
+    @rule(seconds=st.sampled_from([0.3, 1.0, 2.0]))
+    def work_for_a_while(self, seconds: float) -> None:
+        """A worker takes what is there now, one after the other."""
+        self.now.pass_time(seconds)
+        for _ in range(len(self.now.messages)):
+            self._deliver(0, redelivered=False)
+
     @rule(seconds=st.sampled_from([0.3, 6.0, 20.0, 31.0, 50.0, 90.0, 400.0]))
     def pass_time(self, seconds: float) -> None:
         self.now.pass_time(seconds)
@@ -158,21 +185,26 @@ class Histories(RuleBasedStateMachine):
         self.now.venue.fill(orders[pick % len(orders)])
 
     @precondition(lambda self: self.world and self.world.venue.positions)
-    @rule(pick=INDEX)
-    def stop_out(self, pick: int) -> None:
+    @rule(pick=INDEX, happens=SELDOM)
+    def stop_out(self, pick: int, happens: bool) -> None:
         position_id = self._position(pick)
-        if self.now.venue.positions[position_id].fact.volume_lots:
+        if happens and self.now.venue.positions[position_id].fact.volume_lots:
             self.now.venue.stop_out(position_id)
 
     def _position(self, pick: int) -> str:
-        positions = sorted(self.now.venue.positions)
-        return positions[pick % len(positions)]
+        """Mostly an open one; a closed one has something to teach, too."""
+        positions = self.now.venue.positions
+        open_now = sorted(key for key, position in positions.items() if position.fact.volume_lots)
+        candidates = open_now if open_now and pick % 8 else sorted(positions)
+        return candidates[pick % len(candidates)]
 
     # -- people ----------------------------------------------------------------------------------------------------
 
-    @rule()
-    def a_person_settles_a_doubt(self) -> None:
+    @rule(happens=SELDOM)
+    def a_person_settles_a_doubt(self, happens: bool) -> None:
         """Who looks at the venue, and tells the truth."""
+        if not happens:
+            return
         doubt = self.now.rows().filter(state=State.IN_DOUBT).first()
         if doubt is None or self.now.venue.is_under_way(str(doubt.pk)):
             return
