@@ -142,6 +142,7 @@ LOGOUT_REDIRECT_URL = "/login/"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["config.formats"]
 
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True

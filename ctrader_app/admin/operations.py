@@ -1,5 +1,6 @@
 """Operations: their state, their attempts, the evidence, and the doubts that only a person can settle."""
 
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -60,11 +61,16 @@ class TransitionInline(TabularInline[OperationTransition, Operation]):
 
     model = OperationTransition
     verbose_name_plural = "timeline"
-    fields = ("at", "from_state", "to_state", "reason", "shown_evidence", "actor")
+    fields = ("shown_at", "from_state", "to_state", "reason", "shown_evidence", "actor")
     readonly_fields = fields
     ordering = ("pk",)
     extra = 0
     can_delete = False
+
+    @admin.display(description="at (UTC)")
+    def shown_at(self, transition: OperationTransition) -> str:
+        """To the millisecond: a whole life takes less than a second."""
+        return transition.at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
 
     @admin.display(description="evidence")
     def shown_evidence(self, transition: OperationTransition) -> SafeString:

@@ -204,6 +204,13 @@ class TestOperations:
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
         assert "<script>alert(1)</script>" not in page
 
+    def test_its_times_are_exact(self, viewer: Client, doubt: Operation) -> None:
+        page = viewer.get(change("operation", doubt.pk)).content.decode()
+        step = doubt.transitions.last()
+        assert step
+        assert f"{step.at:%Y-%m-%d %H:%M:%S}.{step.at.microsecond // 1000:03}" in page
+        assert f"{doubt.created_at:%Y-%m-%d %H:%M:%S}" in page
+
     @pytest.mark.parametrize("query", ["key-of-the-doubt", "cid-of-the-doubt", "1000001"])
     def test_is_found_by_key_and_client_order_id(self, viewer: Client, doubt: Operation, query: str) -> None:
         assert change("operation", doubt.pk) in viewer.get(changelist("operation"), {"q": query}).content.decode()
