@@ -6,7 +6,7 @@ connection that died with its server would fail every task after. So Celery's ow
 is older than its age, or does not answer is replaced.
 """
 
-from celery.signals import task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import task_prerun, worker_init, worker_process_init
 from django.db import connections
 
 KEPT_S = 600
@@ -33,4 +33,3 @@ def install() -> None:
     worker_init.connect(_keep, weak=False)
     worker_process_init.connect(_keep, weak=False)
     task_prerun.connect(_check, weak=False)
-    task_postrun.connect(_check, weak=False)

@@ -19,7 +19,7 @@ from connectors.errors import (
     WriteError,
 )
 from ctrader_app.conf import get_settings
-from ctrader_app.domain.operations import State
+from ctrader_app.domain.operations import FINAL, State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation
 from ctrader_app.platform.drive import drive, in_task
@@ -72,20 +72,28 @@ class CTraderHandle:
             drive(self._id, deadline)
             return _outcome(self._read())
         future = watcher().watch(self._id)
+        operation = self._read()
         try:
-            return _outcome(future.result(max(0.0, deadline - time.monotonic())))
+            if operation.state not in FINAL:
+                operation = future.result(max(0.0, deadline - time.monotonic()))
         except concurrent.futures.TimeoutError:
+            operation = self._read()
+        finally:
             watcher().forget(self._id, future)
-            return _outcome(self._read())
+        return _outcome(operation)
 
     async def wait_async(self, timeout: float | None = None) -> Mt5Dict:
         """:meth:`wait` without holding a thread or the event loop."""
         future = watcher().watch(self._id)
         try:
-            return _outcome(await asyncio.wait_for(asyncio.wrap_future(future), _seconds(timeout)))
+            operation = await asyncio.to_thread(self._read_and_release)
+            if operation.state not in FINAL:
+                operation = await asyncio.wait_for(asyncio.wrap_future(future), _seconds(timeout))
         except TimeoutError:
+            operation = await asyncio.to_thread(self._read_and_release)
+        finally:
             watcher().forget(self._id, future)
-            return _outcome(await asyncio.to_thread(self._read_and_release))
+        return _outcome(operation)
 
     def _read_and_release(self) -> Operation:
         try:

@@ -1,7 +1,8 @@
-"""Wait for operations to end: one thread and one query for all that this process waits for.
+"""Wait for operations to end: one thread, and one connection, for all that this process waits for.
 
-Looking is what cannot miss: the outcome is a committed row, whoever wrote it and whatever became of their messages.
-The interval follows the age of the youngest wait, so that a fresh one costs little time and an old one little work.
+Looking at the rows is what cannot miss: the outcome is a committed row, whoever wrote it and whatever became of their
+messages. PostgreSQL moreover calls when a row becomes final (migration 0003), which spares most of the looking; where a
+call does not come through (SQLite, a pooler that shares connections), looking finds it a little later.
 """
 
 import logging
@@ -9,19 +10,27 @@ import os
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from uuid import UUID
 
-from django.db import connections
+from django.db import connection, connections
 
 from ctrader_app.domain.operations import FINAL
 from ctrader_app.models import Operation
 
 logger = logging.getLogger(__name__)
 
+CHANNEL = "ctrader_operations"
+"""On which PostgreSQL names each operation that becomes final: the trigger of migration 0003 says the same."""
+
 SHORTEST_S = 0.002
+SHORTEST_WHEN_CALLED_S = 0.03
 LONGEST_S = 0.25
 SHARE_OF_AGE = 0.15
 """A wait that has lasted t is looked at again after 0.15 t: that is the most that looking adds to it."""
+
+IDLE_S = 30.0
+"""How long the connection is kept with nothing to wait for: beyond it, it would only go stale."""
 
 
 class Watcher:
@@ -31,10 +40,15 @@ class Watcher:
         self._waits: dict[UUID, list[Future[Operation]]] = {}
         self._youngest = 0.0
         self._changed = threading.Condition()
+        self._is_called = False
+        self._ended = False
         threading.Thread(target=self._run, name="ctrader-watcher", daemon=True).start()
 
     def watch(self, operation_id: UUID) -> "Future[Operation]":
-        """A future of the final row."""
+        """A future of the final row.
+
+        The caller looks at the row once after this: what ended before is seen by that look, what ends later by ours.
+        """
         future: Future[Operation] = Future()
         with self._changed:
             self._waits.setdefault(operation_id, []).append(future)
@@ -51,33 +65,65 @@ class Watcher:
             if not waits:
                 self._waits.pop(operation_id, None)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._waits:
-                    # Nothing to look at, perhaps for hours: an idle connection would only go stale.
-                    connections.close_all()
-                    self._changed.wait()
-                wanted = list(self._waits)
-            self._look(wanted)
-            age = time.monotonic() - self._youngest
-            with self._changed:
-                self._changed.wait(max(SHORTEST_S, min(age * SHARE_OF_AGE, LONGEST_S)))
+    def end(self) -> None:
+        """Let the thread end once nobody waits; a new watcher takes over what comes."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
 
-    def _look(self, wanted: list[UUID]) -> None:
-        try:
-            finals = list(Operation.objects.filter(pk__in=wanted, state__in=sorted(FINAL)))
-        except Exception:  # the thread must outlive whatever a driver raises: every waiter depends on it
-            logger.warning("the database did not answer the watcher; it will ask again", exc_info=True)
-            connections.close_all()
-            time.sleep(LONGEST_S)
-            return
-        for operation in finals:
+    def _run(self) -> None:
+        while self._wait_for_work():
+            try:
+                self._listen()
+                self._look()
+                self._pause()
+            except Exception:  # the thread must outlive whatever a driver raises: every waiter depends on it
+                logger.warning("the database did not answer the watcher; it will ask again", exc_info=True)
+                self._disconnect()
+                time.sleep(LONGEST_S)
+        self._disconnect()
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            while not self._waits:
+                if self._ended:
+                    return False
+                if not self._changed.wait(IDLE_S):
+                    self._disconnect()
+        return True
+
+    def _listen(self) -> None:
+        if connection.vendor == "postgresql" and not self._is_called:
+            with connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+            self._is_called = True
+
+    def _look(self) -> None:
+        wanted = list(self._waits)
+        for operation in Operation.objects.filter(pk__in=wanted, state__in=sorted(FINAL)):
             with self._changed:
                 waits = self._waits.pop(operation.pk, [])
             for future in waits:
                 if future.set_running_or_notify_cancel():
                     future.set_result(operation)
+
+    def _pause(self) -> None:
+        """Until something may have ended: a call, or time."""
+        share = (time.monotonic() - self._youngest) * SHARE_OF_AGE
+        if not self._is_called:
+            with self._changed:
+                self._changed.wait(max(SHORTEST_S, min(share, LONGEST_S)))
+            return
+        deadline = time.monotonic() + max(SHORTEST_WHEN_CALLED_S, min(share, LONGEST_S))
+        while self._waits and (left := deadline - time.monotonic()) > 0:
+            for call in connection.connection.notifies(timeout=left, stop_after=1):
+                if UUID(call.payload) in self._waits:
+                    return
+
+    def _disconnect(self) -> None:
+        self._is_called = False
+        with suppress(Exception):
+            connections.close_all()
 
 
 _lock = threading.Lock()
@@ -92,3 +138,11 @@ def watcher() -> Watcher:
             _watchers.clear()
             _watchers[pid] = Watcher()
         return _watchers[pid]
+
+
+def end_watcher() -> None:
+    """Let this process's watcher go, with its connection: the database that it watches is about to be another one."""
+    with _lock:
+        for ended in _watchers.values():
+            ended.end()
+        _watchers.clear()

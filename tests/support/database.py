@@ -7,6 +7,8 @@ import dj_database_url
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from ctrader_app.platform.watcher import end_watcher
+
 
 @contextlib.contextmanager
 def django_on(url: str) -> Iterator[None]:
@@ -24,9 +26,11 @@ def django_on(url: str) -> Iterator[None]:
         wanted["OPTIONS"] = before["OPTIONS"]
     settings[DEFAULT_DB_ALIAS] = connections.configure_settings({DEFAULT_DB_ALIAS: wanted})[DEFAULT_DB_ALIAS]
     del connections[DEFAULT_DB_ALIAS]
+    end_watcher()
     try:
         yield
     finally:
+        end_watcher()
         connections[DEFAULT_DB_ALIAS].close()
         settings[DEFAULT_DB_ALIAS] = before
         connections[DEFAULT_DB_ALIAS] = put_aside
