@@ -1,5 +1,7 @@
 """Waiting by looking, and by being called."""
 
+import threading
+
 import pytest
 from django.utils import timezone
 
@@ -35,17 +37,26 @@ def test_a_wait_ends_with_the_row() -> None:
     watcher.end()
 
 
+class SeenLooking(Watcher):
+    """Tells when it has looked."""
+
+    looked = threading.Event()
+
+    def _look(self) -> None:
+        super()._look()
+        self.looked.set()
+
+
 @pytest.mark.usefixtures("postgres_db")
 def test_postgresql_calls_so_that_nobody_has_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """With looking put off beyond the test's time, only a call can end the wait."""
     monkeypatch.setattr(module, "SHORTEST_WHEN_CALLED_S", 600.0)
-    watcher = Watcher()
-    first, second = submitted(), submitted()
-    others = watcher.watch(first.pk)
-    future = watcher.watch(second.pk)
-    finish(second)
-    assert future.result(20).pk == second.pk
-    watcher.forget(first.pk, others)
+    watcher = SeenLooking()
+    operation = submitted()
+    future = watcher.watch(operation.pk)
+    assert watcher.looked.wait(20)
+    finish(operation)
+    assert future.result(20).pk == operation.pk
     watcher.end()
 
 
