@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tests.standin.venue import Deal, Instrument, Order, Position, RefusedError, Venue
+from tests.standin.books import Deal, Instrument, Order, Position, RefusedError
+from tests.standin.venue import Venue
 
 Json = dict[str, Any]
 

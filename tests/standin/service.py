@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.standin.books import RefusedError
 from tests.standin.dialect import Dialect, Json
 from tests.standin.publisher import Publisher
-from tests.standin.venue import RefusedError, Venue
+from tests.standin.venue import Venue
 
 Fault = Literal["drop_before", "drop_after", "late", "slow"]
 """Cut the connection before or after execution; answer late; execute late."""
