@@ -4,7 +4,6 @@ Every move is one guarded ``UPDATE ... WHERE state IN (...)``, to which the data
 that lost a race returns False and changes nothing.
 """
 
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from connectors.errors import IdempotencyKeyReusedError
 from ctrader_app.domain.idempotency import checked_key, client_order_id, fingerprint
 from ctrader_app.domain.intents import Intent
 from ctrader_app.domain.operations import IN_FLIGHT, OPEN, State, sources
+from ctrader_app.ledger import clock
 from ctrader_app.models import Operation, TradingAccount, TradingControl
 
 SWEEP_BATCH = 500
@@ -72,7 +72,7 @@ def _draft(
     parameters = intent.parameters()
     return Operation(
         id=operation_id,
-        sequence=time.time_ns(),
+        sequence=clock.now_ns(),
         account=account,
         kind=intent.kind.value,
         state=State.QUEUED.value,
