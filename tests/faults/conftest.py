@@ -9,7 +9,7 @@ from pytest_django import DjangoDbBlocker
 from config.celery import app as project_app
 from ctrader_app.connector import close_shared_clients
 from ctrader_app.tasks import publisher
-from tests.faults.plant import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Plant, Trader
+from tests.faults.plant import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, FaultyVenue, Plant, Trader
 from tests.support.celery_fixtures import project_celery_settings
 from tests.support.celery_nodes import pointed_at
 from tests.support.database import django_on
@@ -18,7 +18,6 @@ from tests.support.rabbitmq import RabbitMQServer
 from tests.support.redis_server import RedisServer
 from tests.support.system import ProductionSystem
 from tests.system.brokers import lasting_amqp_url
-from tests.system.venue import SystemVenue
 
 TIMEOUTS = {
     "CTRADER_CONNECT_TIMEOUT_SECONDS": CONNECT_TIMEOUT_S,
@@ -59,7 +58,7 @@ def plant(
         override_settings(CTRADER_API_BASE_URL=system.api_base_url, **TIMEOUTS),
         pointed_at(project_app, project_celery_settings(amqp_url)),
     ):
-        plant = Plant(system, rabbitmq, postgres, database, SystemVenue(system.api_base_url))
+        plant = Plant(system, rabbitmq, postgres, database, FaultyVenue(system.api_base_url))
         needed = [plant.microservice, system.worker, system.beat]
         try:
             for process in needed:

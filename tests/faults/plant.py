@@ -43,6 +43,15 @@ COUNTS = {Kind.PLACE: "orders", Kind.CLOSE: "closes", Kind.MODIFY: "modification
 """The venue's own count of what a write of each kind does."""
 
 
+class FaultyVenue(SystemVenue):
+    """The control endpoints, and what became of the faults."""
+
+    def hits(self, kind: str) -> int:
+        """How often the armed faults of this kind have struck."""
+        faults = self._checked(self._session.get(f"{self.base_url}/_faults", timeout=5))["armed"]
+        return sum(int(fault["hits"]) for fault in faults if fault["kind"] == kind)
+
+
 @dataclass(frozen=True)
 class Plant:
     """Microservice, worker (two children) and beat as processes, and the servers under them."""
@@ -51,7 +60,7 @@ class Plant:
     rabbitmq: RabbitMQServer
     postgres: PostgresServer
     database: str
-    venue: SystemVenue
+    venue: FaultyVenue
 
     @property
     def microservice(self) -> ManagedProcess:
@@ -117,18 +126,13 @@ class Plant:
             os.kill(child, signal.SIGKILL)
         wait_until(lambda: not any(map(is_alive, children)), 10.0, "the children are gone")
 
-    @contextlib.contextmanager
-    def orphaned(self) -> Iterator[None]:
-        """SIGKILL to the worker's parent alone and a new worker; the orphans live on until the block ends."""
-        orphans = descendants_of(self.worker.pid)
+    def kill_parent(self) -> None:
+        """SIGKILL to the worker's parent alone; its children die of that. Then a new worker, ready."""
+        children = descendants_of(self.worker.pid)
         self.worker.send_signal(signal.SIGKILL)
         self.worker.wait_for_exit()
-        try:
-            self.start(self.worker)
-            yield
-        finally:
-            for orphan in orphans:
-                orphan.kill()
+        wait_until(lambda: not any(child.alive for child in children), 10.0, "the children have died with their parent")
+        self.start(self.worker)
 
 
 def _is_stopped(pid: int) -> bool:
