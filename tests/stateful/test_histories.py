@@ -1,14 +1,13 @@
 """Submit, crash, redeliver, reorder, heal: in whatever order, the same rules hold."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    initialize,
     invariant,
     precondition,
     rule,
@@ -30,6 +29,17 @@ INDEX = st.integers(min_value=0, max_value=1_000)
 SELDOM = st.sampled_from([False, False, False, True])
 
 RECORDS = ("succeed", "end", "doubt", "requeue")
+
+
+BOUNDS = settings(
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @dataclass(frozen=True)
@@ -60,23 +70,17 @@ WRITES = st.builds(
 
 
 class Histories(RuleBasedStateMachine):
-    """One account's random life. ``world`` is made first, in one of the kinds of venue there are."""
+    """One account's random life at one kind of venue."""
+
+    replays: ClassVar[bool]
+    keeps_history: ClassVar[bool]
 
     def __init__(self) -> None:
         super().__init__()
-        self.world: World | None = None
+        self.now = World(replays=self.replays, keeps_history=self.keeps_history).__enter__()
         self.known_finals: dict[str, tuple[Any, ...]] = {}
         self.keyed: dict[str, str] = {}
         self.keys_used = 0
-
-    @initialize(replays=st.booleans(), keeps_history=st.booleans())
-    def begin(self, replays: bool, keeps_history: bool) -> None:
-        self.world = World(replays=replays, keeps_history=keeps_history).__enter__()
-
-    @property
-    def now(self) -> World:
-        assert self.world is not None
-        return self.world
 
     # -- callers ---------------------------------------------------------------------------------------------------
 
@@ -121,7 +125,7 @@ class Histories(RuleBasedStateMachine):
 
     # -- the queue -------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.world and self.world.messages)
+    @precondition(lambda self: self.now.messages)
     @rule(pick=INDEX, redelivered=st.booleans())
     def deliver(self, pick: int, redelivered: bool) -> None:
         self._deliver(pick % len(self.now.messages), redelivered=redelivered)
@@ -131,18 +135,18 @@ class Histories(RuleBasedStateMachine):
         if not self.now.deliver(message, redelivered=redelivered):
             self.now.messages.append(message)  # it was not acknowledged
 
-    @precondition(lambda self: self.world and self.world.messages)
+    @precondition(lambda self: self.now.messages)
     @rule(pick=INDEX)
     def lose(self, pick: int) -> None:
         self.now.messages.pop(pick % len(self.now.messages))
 
-    @precondition(lambda self: self.world and self.world.seen)
+    @precondition(lambda self: self.now.seen)
     @rule(pick=INDEX)
     def repeat(self, pick: int) -> None:
         """A message from any time comes again."""
         self.now.messages.append(self.now.seen[pick % len(self.now.seen)])
 
-    @precondition(lambda self: self.world and self.world.messages)
+    @precondition(lambda self: self.now.messages)
     @rule(pick=INDEX, record=st.sampled_from(RECORDS))
     def die_before_the_record(self, pick: int, record: str) -> None:
         with self.now.death_in_ledger(record):
@@ -152,7 +156,7 @@ class Histories(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.now.sweep()
 
-    @precondition(lambda self: self.world and self.world.messages)
+    @precondition(lambda self: self.now.messages)
     @rule(seconds=st.sampled_from([0.3, 1.0, 2.0]))
     def work_for_a_while(self, seconds: float) -> None:
         """A worker takes what is there now, one after the other."""
@@ -178,13 +182,13 @@ class Histories(RuleBasedStateMachine):
     def restart_the_service(self) -> None:
         self.now.venue.restart()
 
-    @precondition(lambda self: self.world and self.world.venue.orders)
+    @precondition(lambda self: self.now.venue.orders)
     @rule(pick=INDEX)
     def fill(self, pick: int) -> None:
         orders = sorted(self.now.venue.orders)
         self.now.venue.fill(orders[pick % len(orders)])
 
-    @precondition(lambda self: self.world and self.world.venue.positions)
+    @precondition(lambda self: self.now.venue.positions)
     @rule(pick=INDEX, happens=SELDOM)
     def stop_out(self, pick: int, happens: bool) -> None:
         position_id = self._position(pick)
@@ -217,9 +221,8 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def rules_hold(self) -> None:
-        if self.world is not None:
-            check_always(self.world)
-            self._finals_stay()
+        check_always(self.now)
+        self._finals_stay()
 
     def _finals_stay(self) -> None:
         finals = self.now.finals()
@@ -228,8 +231,6 @@ class Histories(RuleBasedStateMachine):
         self.known_finals = finals
 
     def teardown(self) -> None:
-        if self.world is None:
-            return
         try:
             self.now.heal()
             self.rules_hold()
@@ -251,17 +252,13 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.mark.usefixtures("sqlite_db")
-def test_every_history_keeps_the_rules() -> None:
-    """Bounded: 120 histories of up to 25 steps, the same ones in every run."""
-    run_state_machine_as_test(
-        Histories,
-        settings=settings(
-            max_examples=120,
-            stateful_step_count=25,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+@pytest.mark.parametrize("replays", [True, False], ids=["replay", "evidence"])
+@pytest.mark.parametrize("keeps_history", [True, False], ids=["history", "no-history"])
+def test_every_history_keeps_the_rules(replays: bool, keeps_history: bool) -> None:
+    """Bounded: the same 40 histories of up to 25 steps in every run, at each kind of venue."""
+    run_state_machine_as_test(histories_at(replays=replays, keeps_history=keeps_history), settings=BOUNDS)
+
+
+def histories_at(*, replays: bool, keeps_history: bool) -> type[Histories]:
+    """The machine for this kind of venue."""
+    return type("HistoriesAt", (Histories,), {"replays": replays, "keeps_history": keeps_history})

@@ -209,6 +209,10 @@ class ScriptedVenue:
         """Whether a request of this operation may still be executed."""
         return any(write.key == key for write in self._late)
 
+    def client_order_id_of(self, order_id: str) -> str:
+        """The id under which the order was placed."""
+        return self._traces[order_id].client_order_id
+
     # -- execution -------------------------------------------------------------------------------------------------
 
     def _execute(self, write: Write, *, rejected: bool) -> Outcome:
