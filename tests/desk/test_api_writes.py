@@ -191,6 +191,12 @@ def test_a_field_given_twice_is_refused(api: ApiClient, root: str, fake: FakePla
     assert not fake.calls
 
 
+def test_a_number_of_any_length_is_left_to_the_platform(api: ApiClient, root: str, fake: FakePlatform) -> None:
+    raw = b'{"symbol": "EURUSD", "direction": "BUY", "lot_size": %s}' % (b"1" * 60_000)
+    assert api.call("POST", f"{root}/trades", raw=raw).status == 202
+    assert len(fake.calls) == 1
+
+
 @pytest.mark.parametrize("raw", [b"{", b"nope", b"\xff\xfe", b'{"symbol": NaN}', b'{"symbol":"E","direction":"B"} x'])
 def test_what_is_not_json_is_refused(api: ApiClient, root: str, fake: FakePlatform, raw: bytes) -> None:
     answer = api.call("POST", f"{root}/trades", raw=raw)

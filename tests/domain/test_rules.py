@@ -94,6 +94,8 @@ BAD_ORDERS: list[dict[str, object]] = [
     {"lot_size": "1e-999999999"},
     {"stop_loss": Decimal("1e-999999999")},
     {"lot_size": Decimal("12345678901234567890.12345678901")},
+    {"lot_size": Decimal("1" * 60_000)},
+    {"lot_size": Decimal("0.1" + "0" * 60_000 + "1")},
     {"direction": "UP"},
     {"order_type": "MAYBE"},
     {"order_type": "LIMIT"},

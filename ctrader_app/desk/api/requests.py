@@ -103,7 +103,7 @@ def read_body(request: HttpRequest, kind: type[B]) -> B:
         raise bad_request(f"{error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"The body is not JSON: {error}.", code="NOT_JSON") from None
-    json.loads(raw, object_pairs_hook=_each_once)
+    json.loads(raw, object_pairs_hook=_each_once, parse_int=str, parse_float=str)
     return body
 
 
