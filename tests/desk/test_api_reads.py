@@ -82,6 +82,11 @@ def test_the_count_of_candles_is_bounded(api: ApiClient, root: str, fake: FakePl
     assert not fake.calls
 
 
+def test_no_position_has_control_characters_in_its_id(api: ApiClient, root: str) -> None:
+    answer = api.get(f"{root}/deals?position_id=%00")
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+
+
 def test_deals_come_from_the_books_newest_first(api: ApiClient, account: TradingAccount, root: str) -> None:
     for number, position in ((1, "11"), (2, "12"), (3, "11")):
         Deal.objects.create(

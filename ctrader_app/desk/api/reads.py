@@ -5,6 +5,7 @@ What is asked of the venue fails with 502 or 504 when it cannot be read; it is n
 
 from decimal import Decimal
 
+from ctrader_app.desk.api.errors import bad_request
 from ctrader_app.desk.api.replies import Reply
 from ctrader_app.desk.api.requests import Call
 from ctrader_app.desk.api.schemas import AccountBody, TicketBody
@@ -45,6 +46,8 @@ def deals(call: Call) -> Reply:
     rows = Deal.objects.filter(account=call.account()).order_by("-executed_at", "-id")
     position_id = call.request.GET.get("position_id")
     if position_id:
+        if not position_id.isprintable():  # PostgreSQL takes no NUL, not even to look for one
+            raise bad_request("position_id holds control characters.")
         rows = rows.filter(position_id=position_id)
     limit = call.whole_number("limit", DEFAULT_DEALS, MAX_DEALS)
     return Reply([deal_row(_deal_fact(row)) for row in rows[:limit]])
