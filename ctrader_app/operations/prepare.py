@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from connectors.errors import ConnectionError  # noqa: A004 - the name callers catch
 from ctrader_app.connector import AccountRef, CTraderClient
 from ctrader_app.domain.doubt import position_of
 from ctrader_app.domain.facts import OrderType, PositionFact
 from ctrader_app.domain.intents import CancelIntent, CloseIntent, Intent, ModifyIntent, PlaceIntent
 from ctrader_app.domain.numbers import plain
+from ctrader_app.ledger import clock
 from ctrader_app.models import Operation
 from ctrader_app.operations.gate import Denial
+from ctrader_app.operations.listing import is_behind
 from ctrader_app.wire import requests as wire
 
 
@@ -27,7 +30,7 @@ def prepare(operation: Operation, intent: Intent, client: CTraderClient, ref: Ac
     """Build the body; for a close or a modify read the position first. Raises ConnectorError when that fails.
 
     Closing needs what is open ("leave V1 of V0"), and the service takes both levels at once: a level to be kept has
-    to be read, or setting the stop would delete the target.
+    to be read, or setting the stop would delete the target. A listing that lags behind counts as a failed reading.
     """
     match intent:
         case PlaceIntent():
@@ -38,6 +41,8 @@ def prepare(operation: Operation, intent: Intent, client: CTraderClient, ref: Ac
             position = position_of(client.open_book(ref), intent.position_id)
             if position is None:
                 return Denial("POSITION_NOT_FOUND", f"position {intent.position_id} is not open")
+            if is_behind(operation, position, clock.now()):
+                raise ConnectionError(f"position {intent.position_id} is listed as it was before the last write")
             if isinstance(intent, CloseIntent):
                 return _prepare_close(operation, intent, position, ref)
             return _prepare_modify(intent, position, ref)

@@ -39,6 +39,7 @@ class World:
         self.venue.on_write = self._check_lane
         self.messages: list[FollowUp] = []
         self.seen: list[FollowUp] = []
+        self._calls = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> "World":
@@ -51,6 +52,7 @@ class World:
             override_settings(CTRADER_IDEMPOTENT_WRITES=self.venue.replays),
             patch(gateway, "client", lambda: self.venue),
             patch(clock, "now", lambda: self.time),
+            patch(clock, "now_ns", self._now_ns),
             # The claim is compared by the database, whose clock is the world's.
             patch(ledger, "Now", lambda: Value(self.time, output_field=DateTimeField())),
             patch(queue, "enqueue", self.publish),
@@ -61,6 +63,10 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _now_ns(self) -> int:
+        self._calls += 1
+        return int(self.time.timestamp()) * 1_000_000_000 + self._calls
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -83,7 +89,7 @@ class World:
 
     def deliver(self, message: FollowUp, *, redelivered: bool) -> bool:
         """A worker takes one message; whether it lived to acknowledge it."""
-        self.venue.rival = lambda: self._run(message, redelivered=False)
+        self.venue.rival = lambda: self._run_rival(message)
         try:
             self._run(message, redelivered=redelivered)
         except SenderDied:
@@ -98,6 +104,12 @@ class World:
             verdict = execute(message.operation_id, actor="a worker", redelivered=redelivered)
         for step in verdict.follow_ups:
             self.publish(step)
+
+    def _run_rival(self, message: FollowUp) -> None:
+        """A copy of the message with another worker, then one that the broker takes for redelivered, then the doubt."""
+        self._run(message, redelivered=False)
+        self._run(message, redelivered=True)
+        self._run(FollowUp(Step.RESOLVE, message.operation_id, message.kind), redelivered=False)
 
     def sweep(self) -> None:
         """Beat's work."""
