@@ -63,7 +63,10 @@ def _bearer(header: str) -> str | None:
 def _ticket(query: bytes) -> str | None:
     if len(query) > MAX_QUERY_BYTES:
         return None
-    values = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20).get("ticket")
+    try:
+        values = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20).get("ticket")
+    except ValueError:  # more fields than that
+        return None
     return values[0] if values else None
 
 

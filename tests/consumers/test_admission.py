@@ -88,6 +88,11 @@ async def test_whoever_shows_a_bad_ticket_is_not_saved_by_a_cookie(
     assert await browser.close_code() == 4001
 
 
+async def test_a_query_of_a_thousand_fields_is_no_ticket(account: TradingAccount, browse: Open) -> None:
+    browser = await browse(f"/ws/accounts/{account.pk}/?{'a&' * 1000}", headers={"host": "desk.example"})
+    assert await browser.close_code() == 4001
+
+
 @pytest.mark.parametrize("origin", [None, "http://desk.example", "https://desk.example:443"])
 async def test_a_cookie_counts_on_pages_of_this_site_and_for_programs(
     origin: str | None, account: TradingAccount, cookie: dict[str, str], browse: Open, service: FakeService
