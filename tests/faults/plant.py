@@ -171,7 +171,7 @@ class Trader:
         if kind is Kind.CANCEL:
             return self.service.submit_cancel_order(target)
         if kind is Kind.CLOSE:
-            return self.service.submit_close_position(target, None, "EURUSD")
+            return self.service.submit_close_position(target, 0.04, "EURUSD")  # in part: it could be done twice
         return self.service.submit_modify_position_protection(target, "EURUSD", 0.9, None)
 
     def arm(self, fault: str, kind: Kind = Kind.PLACE, **extra: Any) -> None:
@@ -181,6 +181,15 @@ class Trader:
     def effects(self, kind: Kind = Kind.PLACE) -> int:
         """How many writes of this kind the venue has carried out for this account."""
         return int(self.plant.venue.effects(account_id=str(self.account.pk))[COUNTS[kind]])
+
+    def answered(self, kind: Kind = Kind.PLACE) -> int:
+        """How many writes of this kind the venue has come to the end of for this account, replays included."""
+        words = ('"event":"write"', f'"path":"{PATHS[kind]}"', f'"account_id":"{self.account.pk}"')
+        return sum(all(word in line for word in words) for line in self.plant.microservice.log().splitlines())
+
+    def wait_answered(self, count: int, kind: Kind = Kind.PLACE) -> None:
+        """Wait until the venue has come to the end of that many: what it was slow about may follow later."""
+        wait_until(lambda: self.answered(kind) >= count, 10.0, lambda: f"{self.answered(kind)} of {count} are answered")
 
     def wait_effects(self, count: int, kind: Kind = Kind.PLACE) -> None:
         """Wait until the venue has carried out that many."""

@@ -15,11 +15,13 @@ every_kind = pytest.mark.parametrize("kind", list(Kind))
 def _meets(trader: Trader, fault: str, kind: Kind = Kind.PLACE, **extra: float) -> list[str]:
     """The steps of a write that met this fault once, carried out exactly once."""
     target = trader.ready(kind)
-    before = trader.effects(kind)
+    before, answered = trader.effects(kind), trader.answered(kind)
     trader.arm(fault, kind, **extra)
     handle = trader.submit(kind, target)
     operation = settled(handle)
     assert (operation.state, operation.error_code) == (State.SUCCEEDED, "")
+    # What it was slow about must have been counted too: the write and its replay.
+    trader.wait_answered(answered + (2 if fault == "delay" else 1), kind)
     assert trader.effects(kind) == before + 1
     return steps_of(handle)
 

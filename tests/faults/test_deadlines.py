@@ -120,7 +120,7 @@ def test_31_the_order_of_writes_when_clocks_disagree(
     with plant.frozen():
         modify = trader.submit(Kind.MODIFY, position_id)
         _skew(monkeypatch, timedelta(hours=-1))
-        close = trader.submit(Kind.CLOSE, position_id)
+        close = trader.service.submit_close_position(position_id, None, "EURUSD")
     assert settled(close).state == State.SUCCEEDED
     assert settled(modify).state == State.SUCCEEDED
     assert (trader.effects(Kind.MODIFY), trader.effects(Kind.CLOSE)) == (1, 1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,17 +22,22 @@ CALLERS = 8
 
 def test_21_one_message_at_two_workers_at_once(plant: Plant, trader: Trader) -> None:
     """Card 21. Two worker processes get the same message and come to the claim at the same moment: one sends."""
+    trader.arm("delay", seconds=0.0, count=1000)  # it delays nothing; it counts what arrives
     with plant.frozen():
         handle = trader.place()
         lock = contextlib.ExitStack()
         lock.enter_context(plant.row_locked(handle))
-        for _ in range(2):
-            publisher.confirmed(Message(OPERATION_TASKS[Kind.PLACE], (handle.operation_id,)))
+        copies = [str(uuid.uuid4()) for _ in range(2)]
+        for task_id in copies:
+            publisher.confirmed(Message(OPERATION_TASKS[Kind.PLACE], (handle.operation_id,), task_id))
     with lock:
         plant.wait_blocked(2)
     operation = settled(handle)
     assert (operation.state, operation.attempts) == (State.SUCCEEDED, 1)
     assert steps_of(handle) == ["queued", "sending", "succeeded"]
+    tasks = [handle.operation_id, *copies]
+    wait_until(lambda: all(f"[{task}] succeeded" in plant.worker.log() for task in tasks), 10.0, "all of them are done")
+    assert plant.venue.hits("delay") == 1
     assert trader.effects() == 1
 
 
@@ -88,7 +94,7 @@ def test_24_two_closes_of_one_position_at_once(trader: Trader) -> None:
     """Card 24. Two callers close the same position at the same moment: one close at the venue; the other is refused,
     because there is nothing left to close."""
     position_id = trader.ready(Kind.CLOSE)
-    handles = [trader.submit(Kind.CLOSE, position_id) for _ in range(2)]
+    handles = [trader.service.submit_close_position(position_id, None, "EURUSD") for _ in range(2)]
     ended = sorted((settled(handle).state, settled(handle).error_code) for handle in handles)
     assert ended == [(State.REFUSED, "POSITION_NOT_FOUND"), (State.SUCCEEDED, "")]
     assert trader.effects(Kind.CLOSE) == 1

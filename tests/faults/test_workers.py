@@ -61,6 +61,8 @@ def test_12_killed_while_it_sends(plant: Plant, trader: Trader, victim: Victim) 
     assert trader.effects() == 0
     _kill(plant, victim)
     assert "in_doubt" in _sent_once(trader, handle)
+    trader.wait_answered(2)  # the request that outlived its sender, and the replay
+    assert trader.effects() == 1
 
 
 @each_victim
