@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--operations", type=int, default=300, help="how many writes (default 300)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule and of the writes (default 1)")
     parser.add_argument("--schedule", type=Path, help="repeat the schedule of this file, instead of drawing one")
-    parser.add_argument("--output", type=Path, default=Path("chaos-schedule.json"), help="where the schedule is kept")
+    parser.add_argument("--output", type=Path, help="where to keep the schedule (default: in the temporary folder)")
     parser.add_argument("--evidence", action="store_true", help="run with CTRADER_IDEMPOTENT_WRITES=false")
     parser.add_argument("--json", action="store_true", help="also print the report as JSON on the last line")
     return parser.parse_args(arguments)
@@ -69,7 +70,9 @@ def main(arguments: Sequence[str]) -> int:
         schedule = Schedule.draw(options.seed, options.operations, read_timeout_s=READ_TIMEOUT_S)
     else:
         schedule = Schedule.load(options.schedule)
-    schedule.save(options.output)
+    kept = options.output or Path(tempfile.gettempdir()) / f"chaos-{schedule.seed}-{schedule.operations}.json"
+    schedule.save(kept)
+    sys.stderr.write(f"the schedule is in {kept}: repeat it with --schedule\n")
     # What the drivers say about servers that are away is expected, by the thousand.
     logging.disable(logging.CRITICAL)
     with running_site(replays=not options.evidence) as site:
