@@ -12,6 +12,7 @@ from django.conf import settings
 
 from config.celery import app as celery_app
 from ctrader_app.consumers.worker import StreamWorker
+from ctrader_app.platform.drive import served_here
 from microservice.server import BundledMicroservice
 from microservice.settings import Settings as MicroserviceSettings
 
@@ -99,6 +100,7 @@ class CeleryWorker(_Threaded):
         self._controller: Any = None
 
     def _run(self) -> None:
+        served_here()
         self._controller = celery_app.subclass_with_self(WorkController)(
             hostname="embedded@localhost",
             pool_cls="threads",

@@ -15,14 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
 from config.asgi import application
 from config.embedded.demo import USERNAME, ensure_demo, password, prove_tradable, token
 from config.embedded.parts import Beat, CeleryWorker, Microservice, Part, Stream
+from config.embedded.state import State
 from ctrader_app.broadcast.broadcaster import get_broadcaster
 from ctrader_app.models import TradingAccount
+from ctrader_app.operations.sweep import doubt_all_sending
 
 logger = logging.getLogger("embedded")
 
@@ -97,6 +100,7 @@ class System:
     def _prepare(self) -> TradingAccount:
         call_command("migrate", verbosity=0, interactive=False)
         account = ensure_demo()
+        doubt_all_sending()
         connections.close_all()
         return account
 
@@ -184,6 +188,7 @@ def main() -> int:
         if not alone:
             sys.stderr.write(f"cannot start: another server uses the state folder {state}\n")
             return 2
+        State(state).note_running(settings.CTRADER_API_BASE_URL)
         return asyncio.run(System(port, state).run())
 
 

@@ -44,6 +44,18 @@ class State:
             "DJANGO_STATIC_ROOT": str(self.folder / "static"),
         }
 
+    def note_running(self, api_base_url: str) -> None:
+        """Keep where the running system's microservice answers, for commands beside it."""
+        self._write_private(self.folder / "api_base_url", api_base_url)
+
+    def running_environment(self) -> dict[str, str]:
+        """:meth:`environment`, pointed at the system that runs. Raises StateError when none ever ran here."""
+        try:
+            api_base_url = (self.folder / "api_base_url").read_text()
+        except OSError:
+            raise StateError(f"no server has run on {self.folder}: start script/server first") from None
+        return {**self.environment(microservice_port=0), "CTRADER_API_BASE_URL": api_base_url}
+
     def _load_secrets(self) -> dict[str, str]:
         path = self.folder / "secrets.json"
         if not path.exists():

@@ -51,6 +51,18 @@ def sweep() -> Sweep:
     return Sweep(len(overdue), len(abandoned), tuple(follow_ups))
 
 
+def doubt_all_sending() -> int:
+    """Doubt whatever is being sent, and say how much that was: for a process that knows that it is the only one.
+
+    The embedded system holds its state folder alone, so that at its start every sender is dead.
+    """
+    now = clock.now()
+    left = ledger.abandoned(now)
+    for operation in left:
+        into_doubt(operation, Why("found in sending at the start: its sender died", ACTOR), now)
+    return len(left)
+
+
 def due_runs() -> list[uuid.UUID]:
     """Reconciliations to publish: those of dead workers, those due by the clock, those whose message was lost."""
     now = clock.now()

@@ -8,7 +8,7 @@ import time
 import uuid
 from typing import Any
 
-from celery import Task
+from celery import Task, current_app
 from celery._state import get_current_task
 
 from ctrader_app.domain.operations import FINAL, State
@@ -18,6 +18,23 @@ from ctrader_app.operations.verdicts import Step, Verdict
 from ctrader_app.tasks.queue import enqueue
 
 POLL_S = 0.05
+
+
+_is_served = False
+
+
+def served_here() -> None:
+    """Say that a worker runs in this process, on an in-memory broker."""
+    global _is_served  # noqa: PLW0603 - a fact about the process, told once
+    _is_served = True
+
+
+def has_no_worker() -> bool:
+    """Whether nobody takes what this process publishes: an in-memory broker is shared with no other process.
+
+    So it is in a shell beside the embedded system. Its rows would wait for that system's sweep.
+    """
+    return str(current_app.conf.broker_url).startswith("memory:") and not _is_served
 
 
 def in_task() -> bool:

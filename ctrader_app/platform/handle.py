@@ -22,7 +22,7 @@ from ctrader_app.conf import get_settings
 from ctrader_app.domain.operations import FINAL, State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation
-from ctrader_app.platform.drive import drive, in_task
+from ctrader_app.platform.drive import drive, has_no_worker, in_task
 from ctrader_app.platform.watcher import watcher
 
 _ERRORS: dict[State, type[WriteError]] = {
@@ -68,7 +68,7 @@ class CTraderHandle:
         """The result, or the typed error that tells what is known. Blocks for ``timeout`` seconds at most."""
         assert_can_wait()
         deadline = time.monotonic() + _seconds(timeout)
-        if in_task():
+        if in_task() or has_no_worker():
             drive(self._id, deadline)
             return _outcome(self._read())
         future = watcher().watch(self._id)
@@ -84,6 +84,8 @@ class CTraderHandle:
 
     async def wait_async(self, timeout: float | None = None) -> Mt5Dict:
         """:meth:`wait` without holding a thread or the event loop."""
+        if in_task() or has_no_worker():
+            return await asyncio.to_thread(self._carry_through, timeout)
         future = watcher().watch(self._id)
         try:
             operation = await asyncio.to_thread(self._read_and_release)
@@ -94,6 +96,13 @@ class CTraderHandle:
         finally:
             watcher().forget(self._id, future)
         return _outcome(operation)
+
+    def _carry_through(self, timeout: float | None) -> Mt5Dict:
+        try:
+            drive(self._id, time.monotonic() + _seconds(timeout))
+            return _outcome(self._read())
+        finally:
+            connections.close_all()
 
     def _read_and_release(self) -> Operation:
         try:

@@ -14,7 +14,7 @@ from ctrader_app.models import Operation, TradingAccount
 from ctrader_app.operations import gateway
 from ctrader_app.operations.execute import execute
 from ctrader_app.operations.resolve import ask_again, resolve, settle_as_happened, settle_as_not_happened
-from ctrader_app.operations.sweep import sweep
+from ctrader_app.operations.sweep import doubt_all_sending, sweep
 from ctrader_app.operations.verdicts import Step
 from tests.operations.test_flows import opened, run
 from tests.support.operations import Venue, order
@@ -92,6 +92,15 @@ def test_the_sweep_doubts_what_was_abandoned(account: TradingAccount, venue: Ven
     swept = sweep()
     assert swept.doubted == 1
     assert (Step.RESOLVE, operation.pk) in [(step.step, step.operation_id) for step in swept.follow_ups]
+
+
+def test_a_process_that_is_alone_doubts_all_that_is_being_sent(account: TradingAccount, venue: Venue) -> None:
+    sending, queued = submitted(account, order()), submitted(account, order())
+    assert ledger.claim(sending, body={}, baseline=None, now=timezone.now(), actor="dead")
+    assert doubt_all_sending() == 1
+    sending.refresh_from_db()
+    queued.refresh_from_db()
+    assert (sending.state, queued.state) == (State.IN_DOUBT, State.QUEUED)
 
 
 def test_the_sweep_publishes_what_lost_its_message_and_expires_the_rest(account: TradingAccount) -> None:

@@ -25,6 +25,7 @@ from connectors.trading_service import TradingService
 from ctrader_app.ledger.signals import operation_finished
 from ctrader_app.models import Operation, TradingAccount
 from ctrader_app.operations.sweep import sweep
+from ctrader_app.platform import drive
 from ctrader_app.tasks.queue import enqueue
 from tests.support.operations import Venue
 from tests.support.waiting import wait_until
@@ -163,6 +164,32 @@ def trade_inside_a_task(account_id: str) -> int:
     placed = service.place_trade_sync("EURUSD", 0.1, "BUY")
     service.close_position_sync(placed["opened_position_ticket"], None, "EURUSD")
     return int(placed["opened_position_ticket"])
+
+
+@shared_task(name="tests.trade_inside_an_async_task")
+def trade_inside_an_async_task(account_id: str) -> int:
+    """A host's task that trades with the asynchronous calls."""
+    service = TradingService(TradingAccount(id=account_id))
+    return int(asyncio.run(service.place_trade("EURUSD", 0.1, "BUY"))["opened_position_ticket"])
+
+
+def test_inside_a_task_the_asynchronous_calls_wait_for_no_other_task(account: TradingAccount, venue: Venue) -> None:
+    for _ in range(8):
+        trade_inside_an_async_task.delay(str(account.pk))
+    wait_until(
+        lambda: Operation.objects.filter(account=account, state="succeeded").count() == 8, 30, "8 trades inside tasks"
+    )
+    assert venue.effects(account_id=str(account.pk))["opens"] == 8
+
+
+def test_where_no_worker_can_take_it_the_waiter_does_the_work(
+    service: TradingService, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell beside the embedded system: its in-memory broker is its own."""
+    monkeypatch.setattr(drive, "_is_served", False)
+    monkeypatch.setattr("ctrader_app.tasks.queue.publisher.background", type("Dead", (), {"hand_over": id}))
+    assert service.place_trade_sync("EURUSD", 0.1, "BUY")["status"] == "filled"
+    assert asyncio.run(service.place_trade("EURUSD", 0.1, "BUY"))["status"] == "filled"
 
 
 def test_inside_a_task_the_task_does_the_work_itself(account: TradingAccount, venue: Venue) -> None:
