@@ -5,6 +5,7 @@ used, an hour between two machines would make a stale order fresh. So each proce
 clock is from the database's, and what must not be wrong at all (the claim) is compared by the database itself.
 """
 
+import threading
 import time
 from datetime import datetime, timedelta
 
@@ -17,8 +18,12 @@ MEASURE_EVERY_S = 30.0
 NEGLIGIBLE = timedelta(milliseconds=50)
 """Below this the measurement tells more about the network than about the clocks."""
 
+LARGEST_ERROR_NS = 1_000_000_000
+
 _offset = timedelta(0)
 _measured: tuple[datetime, float] | None = None
+_numbering = threading.Lock()
+_last_ns = 0
 
 
 def now() -> datetime:
@@ -33,8 +38,16 @@ def now() -> datetime:
 
 
 def now_ns() -> int:
-    """Nanoseconds since the epoch by the database's clock as last measured: fine enough to tell any two calls apart."""
-    return time.time_ns() + _offset // timedelta(microseconds=1) * 1000
+    """Nanoseconds since the epoch by the database's clock as last measured; above every number given before it.
+
+    A new measurement may step back by its own error; what one process asks for in order has to stay in order.
+    """
+    global _last_ns  # noqa: PLW0603 - the last number given, under the lock
+    with _numbering:
+        measured = time.time_ns() + _offset // timedelta(microseconds=1) * 1000
+        # A larger step is no error of the measurement: the clock was wrong and has been put right.
+        _last_ns = measured if measured < _last_ns - LARGEST_ERROR_NS else max(_last_ns + 1, measured)
+        return _last_ns
 
 
 def _is_stale(own_before: datetime, ticks_before_s: float, own: datetime, ticks_s: float) -> bool:
