@@ -2,16 +2,21 @@
 
 Whoever shows a token or a ticket is judged by that alone. A cookie, which a browser sends along from any page,
 counts only when the page's Origin is this site or one of ``CSRF_TRUSTED_ORIGINS``; programs send no Origin.
+
+What opened a socket goes along with it, to be looked at again while it is open. A ticket is used up by then: its socket
+lives by its user.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
@@ -19,6 +24,7 @@ from django.utils.http import is_same_domain
 
 from ctrader_app.consumers.sockets.base import Receive, Scope, Send
 from ctrader_app.consumers.sockets.threads import in_database_thread
+from ctrader_app.consumers.sockets.watch import Credential, active_user
 from ctrader_app.ledger.access import redeem_ticket, user_of_token
 
 logger = logging.getLogger(__name__)
@@ -30,29 +36,38 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class SocketAuthMiddleware:
-    """Puts the user, or None, into ``scope["user"]``. It refuses nobody: the socket does, with a code."""
+    """Puts the user and the credential, or None, into the scope. It refuses nobody: the socket does, with a code."""
 
     def __init__(self, inner: Application) -> None:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the user, then go on."""
-        await self._inner({**scope, "user": await _user_of(scope)}, receive, send)
+        user, credential = await _who(scope)
+        await self._inner({**scope, "user": user, "credential": credential}, receive, send)
 
 
-async def _user_of(scope: Scope) -> AbstractBaseUser | None:
+async def _who(scope: Scope) -> tuple[AbstractBaseUser | None, Credential | None]:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
     try:
-        bearer = _bearer(headers.get("authorization", ""))
-        if bearer is not None:
-            return await in_database_thread(user_of_token, bearer)
         ticket = _ticket(scope.get("query_string", b""))
-        if ticket is not None:
-            return await in_database_thread(redeem_ticket, ticket)
-        return await _user_of_session(headers) if is_own_page(headers) else None
+        credential = _credential(headers, ticket)
+        if credential is not None:
+            return await in_database_thread(credential.owner, credential.secret), credential
+        user = None if ticket is None else await in_database_thread(redeem_ticket, ticket)
+        return user, None if user is None else Credential(active_user, str(user.pk))
     except DatabaseFailure:
         logger.exception("cannot tell who opens a socket")
-        return None
+        return None, None
+
+
+def _credential(headers: Mapping[str, str], ticket: str | None) -> Credential | None:
+    """What is shown that lasts: a token, or the cookie of one who shows neither token nor ticket."""
+    bearer = _bearer(headers.get("authorization", ""))
+    if bearer is not None:
+        return Credential(user_of_token, bearer)
+    key = None if ticket is not None else parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    return Credential(_session_user, key) if key and is_own_page(headers) else None
 
 
 def _bearer(header: str) -> str | None:
@@ -70,16 +85,20 @@ def _ticket(query: bytes) -> str | None:
     return values[0] if values else None
 
 
-async def _user_of_session(headers: Mapping[str, str]) -> AbstractBaseUser | None:
-    key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    if not key:
-        return None
-    return await in_database_thread(_session_user, key)
+class _SeenSession(dict[str, Any]):
+    """A session to read only: one that is renewed or ended here would be lost to the browser, which is not told."""
+
+    def flush(self) -> None:
+        """Keep the stored one."""
+
+    def cycle_key(self) -> None:
+        """Keep the stored one."""
 
 
 def _session_user(key: str) -> AbstractBaseUser | None:
     request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    stored: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    request.session = cast("SessionBase", _SeenSession(stored.items()))
     # An AnonymousUser when the session is nobody's, or no longer valid for its user.
     user = get_user(request)
     return user if isinstance(user, AbstractBaseUser) and user.is_active else None

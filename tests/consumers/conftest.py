@@ -14,6 +14,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers
 from channels.routing import URLRouter
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.test import Client
 
 from ctrader_app.broadcast.broadcaster import get_broadcaster
 from ctrader_app.consumers.auth import SocketAuthMiddleware
@@ -55,6 +56,14 @@ def token(account: TradingAccount) -> str:
     """An API token of the account's owner."""
     owner: User = account.user
     return issue_token(owner, "test")
+
+
+@pytest.fixture
+def cookie(account: TradingAccount) -> dict[str, str]:
+    """The headers of a browser that signed in."""
+    client = Client()
+    client.force_login(account.user)
+    return {"cookie": f"sessionid={client.cookies['sessionid'].value}", "host": "desk.example"}
 
 
 @pytest.fixture
@@ -110,6 +119,15 @@ class Browser:
     async def close_code(self) -> int:
         """The code with which the socket is closed; fails when something else comes first."""
         event = await self._output()
+        assert event["type"] == "websocket.close", event
+        await self._socket.wait(timeout=10)
+        code: int = event["code"]
+        return code
+
+    async def ended(self) -> int:
+        """The code with which the socket is closed; frames that come before are passed over."""
+        while (event := await self._output())["type"] == "websocket.send":
+            pass
         assert event["type"] == "websocket.close", event
         await self._socket.wait(timeout=10)
         code: int = event["code"]

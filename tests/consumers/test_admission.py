@@ -6,7 +6,6 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
-from django.test import Client
 
 from ctrader_app.consumers.auth import is_own_page
 from ctrader_app.consumers.sockets import base
@@ -20,14 +19,6 @@ from tests.support.operations import make_account
 pytestmark = pytest.mark.usefixtures("enqueued")
 
 PATHS = ["/ws/prices/{}/EURUSD/", "/ws/accounts/{}/"]
-
-
-@pytest.fixture
-def cookie(account: TradingAccount) -> dict[str, str]:
-    """The headers of a browser that signed in."""
-    client = Client()
-    client.force_login(account.user)
-    return {"cookie": f"sessionid={client.cookies['sessionid'].value}", "host": "desk.example"}
 
 
 def nothing_happened(layer: InMemoryChannelLayer, service: FakeService) -> bool:

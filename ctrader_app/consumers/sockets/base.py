@@ -20,6 +20,7 @@ from ctrader_app.broadcast.messages import encode_error, encode_frame
 from ctrader_app.consumers.sockets.inbound import Inbound, Refused, TooMuchError
 from ctrader_app.consumers.sockets.outbox import Outbox, Overflow
 from ctrader_app.consumers.sockets.threads import in_database_thread
+from ctrader_app.consumers.sockets.watch import Credential, Loss, Seat, active_user, watch
 from ctrader_app.ledger.access import owned_account
 from ctrader_app.models import TradingAccount
 
@@ -124,7 +125,7 @@ class Socket:
         return account
 
     async def _live(self, account: TradingAccount) -> None:
-        parts = [asyncio.create_task(self._write())]
+        parts = [asyncio.create_task(self._write()), asyncio.create_task(self._watch(account))]
         try:
             await self.opened(account)
             parts.append(asyncio.create_task(self._listen()))
@@ -137,6 +138,13 @@ class Socket:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
             await self.closed()
+
+    async def _watch(self, account: TradingAccount) -> None:
+        user_id = account.user_id
+        # Without a credential (somebody else's middleware) a socket lives by its user.
+        credential = self.scope.get("credential") or Credential(active_user, str(user_id))
+        loss = await watch().lost(Seat(user_id, credential, account.pk))
+        raise Refusal(UNAUTHENTICATED if loss is Loss.CREDENTIAL else NOT_YOURS)
 
     async def _write(self) -> None:
         while True:
