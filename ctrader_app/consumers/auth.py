@@ -36,29 +36,33 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class SocketAuthMiddleware:
-    """Puts the user and the credential, or None, into the scope. It refuses nobody: the socket does, with a code."""
+    """Puts the user and the credential, or None, into the scope; ``is_unknown`` where nobody could tell.
+
+    It refuses nobody: the socket does, with a code.
+    """
 
     def __init__(self, inner: Application) -> None:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the user, then go on."""
-        user, credential = await _who(scope)
+        try:
+            user, credential = await _who(scope)
+        except DatabaseFailure:
+            logger.exception("cannot tell who opens a socket")
+            await self._inner({**scope, "user": None, "is_unknown": True}, receive, send)
+            return
         await self._inner({**scope, "user": user, "credential": credential}, receive, send)
 
 
 async def _who(scope: Scope) -> tuple[AbstractBaseUser | None, Credential | None]:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
-    try:
-        ticket = _ticket(scope.get("query_string", b""))
-        credential = _credential(headers, ticket)
-        if credential is not None:
-            return await in_database_thread(credential.owner, credential.secret), credential
-        user = None if ticket is None else await in_database_thread(redeem_ticket, ticket)
-        return user, None if user is None else Credential(active_user, str(user.pk))
-    except DatabaseFailure:
-        logger.exception("cannot tell who opens a socket")
-        return None, None
+    ticket = _ticket(scope.get("query_string", b""))
+    credential = _credential(headers, ticket)
+    if credential is not None:
+        return await in_database_thread(credential.owner, credential.secret), credential
+    user = None if ticket is None else await in_database_thread(redeem_ticket, ticket)
+    return user, None if user is None else Credential(active_user, str(user.pk))
 
 
 def _credential(headers: Mapping[str, str], ticket: str | None) -> Credential | None:

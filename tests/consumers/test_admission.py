@@ -6,7 +6,9 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError
 
+from ctrader_app.consumers import auth
 from ctrader_app.consumers.auth import is_own_page
 from ctrader_app.consumers.sockets import base
 from ctrader_app.consumers.sockets.threads import in_database_thread
@@ -140,3 +142,17 @@ async def test_a_user_has_so_many_sockets_and_no_more(
     token = await in_database_thread(issue_token, other.user, "other")
     await browse(f"/ws/accounts/{other.pk}/", headers={"authorization": f"Bearer {token}"})
     assert base.open_sockets() == 3
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_with_the_database_away_a_browser_is_told_to_try_again(
+    path: str, account: TradingAccount, browse: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4001 would have it sign in again, which it cannot either."""
+
+    def away(_token: str) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(auth, "user_of_token", away)
+    browser = await browse(path.format(account.pk), headers={"authorization": "Bearer whatever"})
+    assert await browser.close_code() == 1013

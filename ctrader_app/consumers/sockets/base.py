@@ -111,6 +111,8 @@ class Socket:
 
     async def _admitted(self, user: object) -> TradingAccount:
         """The account, if this user may see it. Nothing is joined before."""
+        if self.scope.get("is_unknown"):
+            raise Refusal(TRY_LATER)
         if not isinstance(user, AbstractBaseUser):
             raise Refusal(UNAUTHENTICATED)
         if _open_sockets[user.pk] > SOCKETS_PER_USER:
