@@ -1,8 +1,9 @@
 """The desk in a real browser, on the embedded system: what a person sees and does."""
 
 import re
+from typing import Any
 
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, ViewportSize, WebSocketRoute, expect
 
 from tests.browser.conftest import NARROW, Desk
 
@@ -164,11 +165,20 @@ def test_what_cannot_be_an_order_is_said_at_once(desk: Desk) -> None:
     expect(page.locator(".notice[data-tone=bad]")).to_contain_text("INVALID_REQUEST")
 
 
+def body_of(route: Route) -> dict[str, Any]:
+    """The JSON body of a write."""
+    body = route.request.post_data_json
+    assert isinstance(body, dict)
+    return body
+
+
 def test_a_press_whose_answer_is_lost_is_sent_again_under_its_key(desk: Desk) -> None:
     keys: list[str] = []
+    ttls: list[float] = []
 
     def lose_the_first_answer(route: Route) -> None:
         keys.append(route.request.headers["idempotency-key"])
+        ttls.append(body_of(route)["ttl"])
         if len(keys) > 1:
             route.continue_()
             return
@@ -187,15 +197,122 @@ def test_a_press_whose_answer_is_lost_is_sent_again_under_its_key(desk: Desk) ->
     expect(page.get_by_role("button", name="Sell")).to_be_enabled()
     assert len(keys) == 2
     assert keys[0] == keys[1]
+    assert 10 >= ttls[0] > ttls[1] >= 1  # the age of the press counts, and another ttl is the same intent still
     expect(desk.rows("operations").filter(has_text="SELL 0.07 XAUUSD")).to_have_count(1)
     page.get_by_role("button", name="Sell").click()
     expect(position).to_have_count(2)
     assert keys[2] != keys[0]
+    assert ttls[2] > ttls[1]
     for _ in range(2):
         left = position.count()
         position.first.get_by_role("button", name="Close").click()
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
         expect(position).to_have_count(left - 1)
+
+
+def test_an_order_that_does_not_get_through_is_given_up_and_never_filled_late(desk: Desk) -> None:
+    ttls: list[float] = []
+
+    def unreachable(route: Route) -> None:
+        ttls.append(body_of(route)["ttl"])
+        route.abort("connectionrefused")
+
+    page = desk.open().page
+    page.route("**/trades", unreachable)
+    page.get_by_label("Lots").first.fill("0.11")
+    buy = page.get_by_role("button", name="Buy")
+    buy.click()
+    told = page.locator(".notice[data-tone=doubt]")
+    expect(told).to_contain_text("not confirmed", timeout=20_000)
+    expect(told).to_contain_text("look at the list of operations")
+    assert ttls[0] > 9
+    assert ttls == sorted(ttls, reverse=True)
+    assert 1 <= ttls[-1] <= 3  # tried until the end, and every attempt told what was left
+    expect(buy).to_be_disabled()
+
+    sent = len(ttls)
+    told.get_by_role("button", name="Understood").click()
+    expect(buy).to_be_enabled()
+    assert len(ttls) == sent
+    expect(desk.rows("operations").filter(has_text="BUY 0.11 EURUSD")).to_have_count(0)
+
+
+def test_an_order_is_not_sent_again_by_a_computer_that_slept_over_it(desk: Desk) -> None:
+    attempts = 0
+
+    def unreachable(route: Route) -> None:
+        nonlocal attempts
+        attempts += 1
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() + 3_600_000; }")
+        route.abort("connectionrefused")
+
+    page = desk.open().page
+    page.route("**/trades", unreachable)
+    page.get_by_role("button", name="Buy").click()
+    expect(page.locator(".notice[data-tone=doubt]")).to_contain_text("not confirmed", timeout=3000)
+    assert attempts == 1
+
+
+def test_only_the_symbol_whose_live_price_is_shown_can_be_traded(desk: Desk) -> None:
+    muted = True
+    symbols: list[str] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda message: None if muted and "GBPUSD" in socket.url else socket.send(message))
+
+    def note_symbol(route: Route) -> None:
+        symbols.append(body_of(route)["symbol"])
+        route.continue_()
+
+    page = desk.page
+    page.route_web_socket(re.compile(r"/ws/prices/"), between)
+    page.route("**/trades", note_symbol)
+    desk.open()
+    buy, sell = page.get_by_role("button", name="Buy EURUSD"), page.get_by_role("button", name="Sell EURUSD")
+    expect(buy).to_be_enabled()
+    expect(sell).to_be_enabled()
+
+    page.locator("#symbol").fill("GBPUSD")
+    expect(buy).to_be_disabled()
+    expect(sell).to_be_disabled()
+    expect(page.locator("#ticket-blocked")).to_contain_text("EURUSD: press Enter")
+    page.locator("#symbol").fill("EURUSD")
+    expect(buy).to_be_enabled()
+
+    desk.choose_symbol("GBPUSD")
+    buy, sell = page.get_by_role("button", name="Buy GBPUSD"), page.get_by_role("button", name="Sell GBPUSD")
+    expect(page.locator("#bid")).to_have_text(FLOATING)  # asked for: not live yet
+    expect(buy).to_be_disabled()
+    expect(sell).to_be_disabled()
+    expect(page.locator("#ticket-blocked")).to_contain_text("Waiting for a live price of GBPUSD")
+    muted = False
+    expect(buy).to_be_enabled()
+    expect(page.locator("#ticket-blocked")).to_be_empty()
+
+    page.get_by_label("Lots").first.fill("0.12")
+    page.locator("#ticket").get_by_label("Take profit").fill("0.5")
+    buy.click()
+    expect(desk.operation("BUY 0.12 GBPUSD").locator(".state")).to_have_text("refused")
+    assert symbols == ["GBPUSD"]
+
+
+def test_a_notice_leaves_the_buttons_of_the_rows_free(desk: Desk) -> None:
+    page = desk.open().page
+    page.get_by_label("Type").select_option("LIMIT")
+    price = f"{desk.bid() * 0.8:.5f}"
+    page.get_by_label("Price").fill(price)
+    page.get_by_role("button", name="Buy").click()
+    cancel = desk.rows("orders").filter(has_text=price).get_by_role("button", name="Cancel")
+    told = page.locator(".notice[data-tone=good]").first
+    for size in (NARROW, ViewportSize(width=821, height=600), ViewportSize(width=1280, height=720)):
+        page.set_viewport_size(size)
+        notice, button = told.bounding_box(), cancel.bounding_box()
+        assert notice
+        assert button
+        assert 0 <= notice["x"] < notice["x"] + notice["width"] < button["x"]  # beside it, wherever the page stands
+    cancel.click()
+    expect(cancel).to_have_count(0)
 
 
 def test_a_silent_price_is_marked_and_a_lost_socket_comes_back(desk: Desk) -> None:

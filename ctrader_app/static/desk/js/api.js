@@ -21,12 +21,13 @@ export function get(path) {
 
 /**
  * One attempt at a write. Returns the operation, whatever its state; throws ApiError when nothing was recorded and
- * NoAnswer when that is not known.
+ * NoAnswer when that is not known, which it is not after `timeoutMs` either.
  */
-export async function write(method, path, body, key) {
+export async function write(method, path, body, key, timeoutMs = READ_TIMEOUT_MS) {
   const headers = { "Idempotency-Key": key, "X-CSRFToken": csrfToken() };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  return request(method, path, { headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const signal = AbortSignal.timeout(Math.min(timeoutMs, READ_TIMEOUT_MS));
+  return request(method, path, { headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
 }
 
 async function request(method, path, options) {

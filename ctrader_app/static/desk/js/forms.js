@@ -5,41 +5,76 @@ import { press } from "./press.js";
 
 const element = (id) => document.getElementById(id);
 
+/** Seconds from the press after which an order must not be sent any more: its price would be another one. */
+const ORDER_LIVES_S = 10;
+
 /** The ticket. `current()` gives {accountId, symbol}; `onOperation` gets what was recorded. */
-export function orderTicket(current, onOperation) {
-  const form = element("ticket");
-  const type = form.elements.order_type;
-  const field = element("price-field");
-
-  type.addEventListener("change", () => {
-    field.hidden = type.value === "MARKET";
-    form.elements.limit_price.required = !field.hidden;
-  });
-
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const direction = event.submitter?.value;
-    if (direction !== "BUY" && direction !== "SELL") return; // Enter in a field must not choose a side
-    const { accountId, symbol } = current();
-    const body = { symbol, direction, order_type: type.value, lot_size: typed(form.elements.lot_size.value) };
-    for (const name of ["limit_price", "stop_loss", "take_profit"]) {
-      const value = typed(form.elements[name].value);
-      if (value && !(name === "limit_price" && field.hidden)) body[name] = value;
-    }
-    const operation = await press({
-      method: "POST",
-      path: `accounts/${accountId}/trades`,
-      body,
-      buttons: form.querySelectorAll("button"),
-      what: `${direction} ${body.lot_size} ${symbol}`,
+export class OrderTicket {
+  constructor(current, onOperation) {
+    this.current = current;
+    this.onOperation = onOperation;
+    this.form = element("ticket");
+    this.priceField = element("price-field");
+    this.blocked = true;
+    this.busy = false;
+    const { order_type: type, limit_price: price } = this.form.elements;
+    type.addEventListener("change", () => {
+      this.priceField.hidden = type.value === "MARKET";
+      price.required = !this.priceField.hidden;
     });
-    if (operation) onOperation(operation);
-  });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const direction = event.submitter?.value;
+      // Enter in a field must not choose a side.
+      if ((direction === "BUY" || direction === "SELL") && !this.blocked && !this.busy) this.#send(direction);
+    });
+    // Enter submits with the first button, which is a side: only a press on a side is one.
+    this.form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.tagName !== "BUTTON") event.preventDefault();
+    });
+  }
 
-  // Enter submits with the first button, which is a side: only a press on a side is one.
-  form.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.tagName !== "BUTTON") event.preventDefault();
-  });
+  /** The symbol that would be traded, and why it cannot be just now: empty when it can. */
+  show(symbol, blocked) {
+    for (const name of this.form.querySelectorAll("[data-symbol]")) name.textContent = symbol;
+    element("ticket-blocked").textContent = blocked;
+    this.blocked = blocked !== "";
+    this.#enable();
+  }
+
+  #enable() {
+    for (const button of this.form.querySelectorAll("button")) button.disabled = this.blocked || this.busy;
+  }
+
+  async #send(direction) {
+    const { accountId, symbol } = this.current();
+    const body = this.#body(direction, symbol);
+    this.busy = true;
+    this.#enable();
+    try {
+      const operation = await press({
+        method: "POST",
+        path: `accounts/${accountId}/trades`,
+        body,
+        what: `${direction} ${body.lot_size} ${symbol}`,
+        livesS: ORDER_LIVES_S,
+      });
+      if (operation) this.onOperation(operation);
+    } finally {
+      this.busy = false;
+      this.#enable();
+    }
+  }
+
+  #body(direction, symbol) {
+    const { elements } = this.form;
+    const body = { symbol, direction, order_type: elements.order_type.value, lot_size: typed(elements.lot_size.value) };
+    for (const name of ["limit_price", "stop_loss", "take_profit"]) {
+      const value = typed(elements[name].value);
+      if (value && !(name === "limit_price" && this.priceField.hidden)) body[name] = value;
+    }
+    return body;
+  }
 }
 
 /** Sets lot bounds as a hint under the ticket. */

@@ -4,7 +4,7 @@ import { get, signIn } from "./api.js";
 import { Figures } from "./account.js";
 import { Book } from "./book.js";
 import { Chart } from "./chart.js";
-import { cancelOrder, closeDialog, orderTicket, protectionDialog, ticketHint } from "./forms.js";
+import { cancelOrder, closeDialog, OrderTicket, protectionDialog, ticketHint } from "./forms.js";
 import { Operations } from "./operations.js";
 import { Quote } from "./quote.js";
 import { LiveSocket } from "./sockets.js";
@@ -21,11 +21,12 @@ const symbolInfo = new Map();
 const learning = new Map();
 const sockets = { account: null, price: null };
 
-const quote = new Quote();
+const quote = new Quote(showTicket);
 const chart = new Chart();
 const figures = new Figures();
 const operations = new Operations(() => refresh());
 const recorded = (operation) => operations.watch(operation);
+const ticket = new OrderTicket(() => ({ accountId: state.account.id, symbol: state.symbol }), recorded);
 const book = new Book((symbol) => symbolInfo.get(symbol)?.digits, {
   close: (row) => closeDialog(state.account.id, row, recorded),
   protect: (row) => protectionDialog(state.account.id, row, recorded),
@@ -102,7 +103,7 @@ function openSymbol(symbol) {
   const { account } = state;
   state.symbol = symbol;
   element("symbol").value = symbol;
-  quote.clear(symbolInfo.get(symbol)?.digits);
+  quote.clear(symbolInfo.get(symbol)?.digits); // which also closes the ticket until this symbol's price is live
   ticketHint(null);
   learn(symbol).then((info) => {
     if (!info || state.symbol !== symbol || state.account !== account) return;
@@ -125,6 +126,15 @@ function openSymbol(symbol) {
     onDenied: denied,
   });
   sockets.price = socket;
+}
+
+/** What the ticket would buy is the symbol whose price is shown: else it stays closed, and says why. */
+function showTicket() {
+  const typed = element("symbol").value.trim();
+  let blocked = "";
+  if (typed !== state.symbol) blocked = `The symbol box holds something else than ${state.symbol}: press Enter there.`;
+  else if (!quote.isLive) blocked = `Waiting for a live price of ${state.symbol}.`;
+  ticket.show(state.symbol, blocked);
 }
 
 /** How a symbol trades, asked for once; null when that cannot be told. */
@@ -197,13 +207,14 @@ function listen(accounts) {
     const symbol = target.value.trim();
     if (symbol && symbol !== state.symbol) openSymbol(symbol);
     else target.value = state.symbol;
+    showTicket();
   });
+  element("symbol").addEventListener("input", showTicket);
   element("timeframes").addEventListener("click", ({ target }) => {
     if (target.dataset.timeframe && target.dataset.timeframe !== state.timeframe) {
       chooseTimeframe(target.dataset.timeframe);
     }
   });
-  orderTicket(() => ({ accountId: state.account.id, symbol: state.symbol }), recorded);
   setInterval(() => {
     if (!document.hidden) refresh();
   }, REFRESH_MS);

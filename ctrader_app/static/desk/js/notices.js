@@ -1,7 +1,7 @@
-// Short messages in the corner.
+// Short messages in the corner, which never lie over the buttons of a row.
 
 const STAYS_MS = 8000;
-const MOST = 5;
+const MOST = 3;
 const box = document.getElementById("notices");
 
 /**

@@ -7,9 +7,17 @@ const STALE_AFTER_MS = 5000;
 const element = (id) => document.getElementById(id);
 
 export class Quote {
-  constructor() {
+  /** `onChange` is called when `isLive` may have changed. */
+  constructor(onChange) {
+    this.onChange = () => {};
     this.clear(null);
+    this.onChange = onChange;
     setInterval(() => this.#showAge(), 500);
+  }
+
+  /** Whether the socket has brought a price of this symbol. It may have grown old since: that is shown beside it. */
+  get isLive() {
+    return this.at !== null;
   }
 
   /** Another symbol: forget what was shown. */
@@ -25,6 +33,7 @@ export class Quote {
     element("sell-price").textContent = "";
     element("buy-price").textContent = "";
     this.#showAge();
+    this.onChange();
   }
 
   setDigits(digits) {
@@ -41,12 +50,14 @@ export class Quote {
   /** A tick from the socket; `live` is false for a price that was merely asked for. */
   tick(quote, live = true) {
     if (!live && this.at !== null) return;
+    const isFirst = live && this.at === null;
     if (live) this.at = performance.now();
     this.#move("bid", quote.bid);
     this.#move("ask", quote.ask);
     this.last = quote;
     this.#show(quote);
     this.#showAge();
+    if (isFirst) this.onChange();
   }
 
   #move(id, value) {
