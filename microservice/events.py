@@ -23,9 +23,6 @@ class EventType(StrEnum):
     ACCOUNT_INFO = "account.info"
 
 
-MARKET_DATA = frozenset({EventType.PRICE_TICK, EventType.CANDLE_UPDATE})
-
-
 class CandleUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """The payload of ``candle.update``; ``final`` once the bar has closed."""
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ctrader_app.domain.facts import (
-    Cancelled,
-    CancelStatus,
     Closed,
     OpenBook,
     OrderTrace,
@@ -201,8 +199,3 @@ def read_cancel(order_id: str, book: OpenBook, filled_positions: Iterable[str]) 
     if opened is not None:
         return Refuted("ORDER_FILLED", f"the order had filled as position {opened}")
     return Inconclusive("the order is gone, which a fill and a cancellation have in common")
-
-
-def cancelled(order_id: str) -> Cancelled:
-    """The answer of a cancellation that a person has confirmed."""
-    return Cancelled(order_id, CancelStatus.CANCELLED)

@@ -64,10 +64,15 @@ def request(account: TradingAccount, cause: str, *, triggers: int = 1, attempts:
     raise RuntimeError(f"could not request a reconciliation of account {account.pk}: rivals win every time")
 
 
-def waiting_runs(older_than: datetime) -> list[UUID]:
+def waiting(older_than: datetime) -> list[ReconciliationRun]:
     """Runs that have waited since before ``older_than``, oldest first: their message may be lost."""
-    waiting = ReconciliationRun.objects.filter(state=State.REQUESTED, requested_at__lte=older_than)
-    return list(waiting.order_by("requested_at").values_list("pk", flat=True)[:SWEEP_BATCH])
+    rows = ReconciliationRun.objects.filter(state=State.REQUESTED, requested_at__lte=older_than)
+    return list(rows.order_by("requested_at")[:SWEEP_BATCH])
+
+
+def waiting_runs(older_than: datetime) -> list[UUID]:
+    """The ids of :func:`waiting`."""
+    return [run.pk for run in waiting(older_than)]
 
 
 def waiting_run_of(account: TradingAccount) -> UUID | None:

@@ -6,6 +6,7 @@ sends; after it, a SENDING row that nobody sends again and that becomes IN_DOUBT
 
 import random
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connectors.errors import AuthenticationError, ConnectorError, RequestRefusedError
@@ -132,15 +133,8 @@ def _with_position(operation: Operation, placed: Placed) -> Placed:
     if not isinstance(reading, Happened) or not isinstance(reading.answer, Placed):
         return placed
     found = reading.answer
-    return Placed(
-        order_id=placed.order_id,
-        status=placed.status,
-        volume_lots=placed.volume_lots,
-        client_order_id=placed.client_order_id,
-        position_id=found.position_id,
-        deal_id=placed.deal_id,
-        price=placed.price if placed.price is not None else found.price,
-    )
+    price = placed.price if placed.price is not None else found.price
+    return replace(placed, position_id=found.position_id, price=price)
 
 
 def _not_sent(operation: Operation, reason: str, wait_s: float | None, actor: str, now: datetime) -> Verdict:

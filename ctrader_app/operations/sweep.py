@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 
 from ctrader_app.domain.operations import Kind
-from ctrader_app.ledger import clock
+from ctrader_app.ledger import clock, reconciliations
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Order, Position, ReconciliationRun, TradingAccount
@@ -69,12 +69,9 @@ def due_runs() -> list[uuid.UUID]:
     recovered = reconcile.recover_abandoned(now)
     for account in _not_reconciled_since(now - timedelta(seconds=RECONCILE_EVERY_S)):
         reconcile.request(account, "by the clock")
-    waiting = ReconciliationRun.objects.filter(
-        state=ReconciliationRun.State.REQUESTED, requested_at__lte=now - timedelta(seconds=IDLE_S)
-    )
     due = [
         run.pk
-        for run in waiting.order_by("requested_at")[: ledger.SWEEP_BATCH]
+        for run in reconciliations.waiting(now - timedelta(seconds=IDLE_S))
         # A run that failed waits ever longer; publishing it at each sweep would undo that.
         if run.requested_at + timedelta(seconds=reconcile.longest_wait_s(run.attempts)) <= now
     ]

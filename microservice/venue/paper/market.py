@@ -11,12 +11,12 @@ from microservice.clock import Clock, utc
 from microservice.venue.base import MarketListener
 from microservice.venue.model import Candle, Quote, Timeframe
 from microservice.venue.paper.bars import Bar, BarBook, candle_of
+from microservice.venue.paper.calendar import DAY_S
 from microservice.venue.paper.history import PULL_S, seeded_history
 from microservice.venue.paper.market_store import MarketRow, MarketStore
 from microservice.venue.paper.noise import gaussian, noise_key
 from microservice.venue.paper.symbols import SYMBOLS, SymbolSpec
 
-_DAY_S = 86_400
 _LONGEST_STEP_S = 5.0  # a stalled process must not catch up in one leap
 _SAVE_EVERY_MS = 5_000  # what a kill can take from the bars
 
@@ -40,7 +40,7 @@ class _Line:
         spec, row = self.spec, self.row
         if row.held:
             return spec.spread_points
-        deviation = spec.daily_volatility * math.sqrt(elapsed_s / _DAY_S)
+        deviation = spec.daily_volatility * math.sqrt(elapsed_s / DAY_S)
         reference = math.log(float(spec.reference_price))
         row.level += deviation * gaussian(self.price_key, step)
         row.level += (reference - row.level) * elapsed_s / PULL_S
