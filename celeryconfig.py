@@ -35,7 +35,8 @@ task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]
 result_accept_content = ["json"]
-result_backend = "django-db"
+# django-celery-results, with one statement a result instead of five.
+result_backend = "ctrader_app.tasks.results:ResultBackend"
 result_extended = True
 result_expires = 7 * 86_400
 

@@ -5,27 +5,28 @@ that lost a race returns False and changes nothing.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Q, Subquery
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet
 
 from connectors.base import Mt5Dict
 from connectors.errors import IdempotencyKeyReusedError
 from ctrader_app.domain.idempotency import checked_key, client_order_id, fingerprint
 from ctrader_app.domain.intents import Intent
-from ctrader_app.domain.operations import IN_FLIGHT, OPEN, State, sources
-from ctrader_app.ledger import clock
-from ctrader_app.models import Operation, TradingAccount, TradingControl
+from ctrader_app.domain.operations import FINAL, IN_FLIGHT, OPEN, State, sources
+from ctrader_app.ledger import clock, statements
+from ctrader_app.models import Operation, TradingAccount
 
 SWEEP_BATCH = 500
 """Rows one sweep takes up; the next sweep goes on where it stopped."""
 
 EVIDENCE_LIMIT = 4000
+
+_FINAL = sorted(FINAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,11 @@ def open_operation(
     another intent, InvalidRequestError for a key that cannot be one.
     """
     operation = _draft(account, intent, key=key, ttl_s=ttl_s, now=now, why=Why("submitted", actor))
-    if key is None:
-        operation.save(force_insert=True)
-        return operation, True
     # The unique constraint decides between rivals; a loser waits for the winner's commit and then reads it.
-    Operation.objects.bulk_create([operation], ignore_conflicts=True)
+    if statements.insert(operation):
+        return operation, True
     existing = Operation.objects.get(account=account, idempotency_key=operation.idempotency_key)
-    if existing.pk != operation.pk:
-        return _same_intent(existing, operation), False
-    return operation, True
+    return _same_intent(existing, operation), False
 
 
 def _draft(
@@ -100,11 +97,35 @@ def _same_intent(existing: Operation, wanted: Operation) -> Operation:
 
 def get(operation_id: uuid.UUID) -> Operation:
     """The row with its account and the kill switch, in one query. Raises Operation.DoesNotExist."""
-    stopped = TradingControl.objects.filter(pk=TradingControl.SINGLETON, opening_enabled=False)
-    rows = Operation.objects.select_related("account").annotate(stopped=Subquery(stopped.values("reason")[:1]))
-    operation = rows.get(pk=operation_id)
-    operation.opening_stopped = operation.stopped
-    return operation
+    return statements.fetch(operation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an operation stands: what those need to know who wait for it."""
+
+    operation_id: uuid.UUID
+    state: State
+    result: Mt5Dict | None
+    error_code: str
+    error_message: str
+
+
+def standing(operation_id: uuid.UUID) -> Standing:
+    """Where the operation stands now. Raises Operation.DoesNotExist."""
+    for found in _standings(Operation.objects.filter(pk=operation_id)).values():
+        return found
+    raise Operation.DoesNotExist(f"no operation {operation_id}")
+
+
+def ended_among(operation_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Standing]:
+    """Those of the operations that are final."""
+    return _standings(Operation.objects.filter(pk__in=operation_ids, state__in=_FINAL))
+
+
+def _standings(rows: QuerySet[Operation]) -> dict[uuid.UUID, Standing]:
+    found = rows.values_list("pk", "state", "result", "error_code", "error_message")
+    return {pk: Standing(pk, State(state), result, code, message) for pk, state, result, code, message in found}
 
 
 def claim(
@@ -122,7 +143,7 @@ def claim(
             State.SENDING,
             Why("claimed", actor),
             now,
-            extra=Q(deadline__gt=Now()),
+            before_deadline=True,
             changes={"attempts": operation.attempts + 1, "claimed_at": now, "body": body, "baseline": baseline},
         )
     except IntegrityError:
@@ -179,15 +200,14 @@ def _move(
     why: Why,
     now: datetime,
     *,
-    changes: Mapping[str, Any],
-    extra: Q | None = None,
+    changes: Mapping[str, object],
+    before_deadline: bool = False,
 ) -> bool:
-    # A sender that was taken for dead must not speak for the attempt that followed its own: attempts guards that.
-    guard = Q(pk=operation.pk, attempts=operation.attempts, state__in=sorted(sources(target))) & (extra or Q())
-    values = {"state": target.value, "updated_at": now, **why.columns(), **changes}
+    values: dict[str, object] = {"state": target.value, "updated_at": now, **why.columns(), **changes}
     if target not in OPEN:
         values["finished_at"] = now
-    if not Operation.objects.filter(guard).update(**values):
+    # A sender that was taken for dead must not speak for the attempt that followed its own: attempts guards that.
+    if not statements.move(operation, values, sources=sorted(sources(target)), before_deadline=before_deadline):
         return False
     for name, value in values.items():
         setattr(operation, name, value)

@@ -21,6 +21,7 @@ from connectors.errors import (
 from ctrader_app.conf import get_settings
 from ctrader_app.domain.operations import FINAL, State
 from ctrader_app.ledger import operations as ledger
+from ctrader_app.ledger.operations import Standing
 from ctrader_app.models import Operation
 from ctrader_app.platform.drive import drive, has_no_worker, in_task
 from ctrader_app.platform.watcher import watcher
@@ -54,15 +55,15 @@ class CTraderHandle:
     @property
     def state(self) -> str:
         """The row's state, read now."""
-        return self._read().state
+        return self._read().state.value
 
     @property
     def result(self) -> Mt5Dict | None:
         """The MT5-shaped result once succeeded."""
-        return cast("Mt5Dict | None", self._read().result)
+        return self._read().result
 
-    def _read(self) -> Operation:
-        return ledger.get(self._id)
+    def _read(self) -> Standing:
+        return ledger.standing(self._id)
 
     def wait(self, timeout: float | None = None) -> Mt5Dict:
         """The result, or the typed error that tells what is known. Blocks for ``timeout`` seconds at most."""
@@ -72,15 +73,15 @@ class CTraderHandle:
             drive(self._id, deadline)
             return _outcome(self._read())
         future = watcher().watch(self._id)
-        operation = self._read()
+        standing = self._read()
         try:
-            if operation.state not in FINAL:
-                operation = future.result(max(0.0, deadline - time.monotonic()))
+            if standing.state not in FINAL:
+                standing = future.result(max(0.0, deadline - time.monotonic()))
         except concurrent.futures.TimeoutError:
-            operation = self._read()
+            standing = self._read()
         finally:
             watcher().forget(self._id, future)
-        return _outcome(operation)
+        return _outcome(standing)
 
     async def wait_async(self, timeout: float | None = None) -> Mt5Dict:
         """:meth:`wait` without holding a thread or the event loop."""
@@ -88,14 +89,14 @@ class CTraderHandle:
             return await asyncio.to_thread(self._carry_through, timeout)
         future = watcher().watch(self._id)
         try:
-            operation = await asyncio.to_thread(self._read_and_release)
-            if operation.state not in FINAL:
-                operation = await asyncio.wait_for(asyncio.wrap_future(future), _seconds(timeout))
+            standing = await asyncio.to_thread(self._read_and_release)
+            if standing.state not in FINAL:
+                standing = await asyncio.wait_for(asyncio.wrap_future(future), _seconds(timeout))
         except TimeoutError:
-            operation = await asyncio.to_thread(self._read_and_release)
+            standing = await asyncio.to_thread(self._read_and_release)
         finally:
             watcher().forget(self._id, future)
-        return _outcome(operation)
+        return _outcome(standing)
 
     def _carry_through(self, timeout: float | None) -> Mt5Dict:
         try:
@@ -104,7 +105,7 @@ class CTraderHandle:
         finally:
             connections.close_all()
 
-    def _read_and_release(self) -> Operation:
+    def _read_and_release(self) -> Standing:
         try:
             return self._read()
         finally:
@@ -115,14 +116,13 @@ def _seconds(timeout: float | None) -> float:
     return get_settings().write_wait_s if timeout is None else max(0.0, timeout)
 
 
-def _outcome(operation: Operation) -> Mt5Dict:
-    state = State(operation.state)
-    operation_id = str(operation.pk)
+def _outcome(standing: Standing) -> Mt5Dict:
+    state, operation_id = standing.state, str(standing.operation_id)
     if state is State.SUCCEEDED:
-        return cast("Mt5Dict", operation.result)
+        return cast("Mt5Dict", standing.result)
     if state in _ERRORS:
-        message = f"{operation.error_code}: {operation.error_message}"
-        raise _ERRORS[state](message, operation_id=operation_id, code=operation.error_code)
+        message = f"{standing.error_code}: {standing.error_message}"
+        raise _ERRORS[state](message, operation_id=operation_id, code=standing.error_code)
     if state is State.IN_DOUBT:
         raise UnknownOutcomeError(
             f"operation {operation_id} left and its outcome is not known yet; it is being settled, do not repeat it",

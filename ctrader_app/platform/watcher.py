@@ -15,8 +15,7 @@ from uuid import UUID
 
 from django.db import connection, connections
 
-from ctrader_app.domain.operations import FINAL
-from ctrader_app.models import Operation
+from ctrader_app.ledger.operations import Standing, ended_among
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +36,26 @@ class Watcher:
     """Completes a future for each operation once its row is final."""
 
     def __init__(self) -> None:
-        self._waits: dict[UUID, list[Future[Operation]]] = {}
+        self._waits: dict[UUID, list[Future[Standing]]] = {}
         self._youngest = 0.0
         self._changed = threading.Condition()
         self._is_called = False
         self._ended = False
         threading.Thread(target=self._run, name="ctrader-watcher", daemon=True).start()
 
-    def watch(self, operation_id: UUID) -> "Future[Operation]":
+    def watch(self, operation_id: UUID) -> "Future[Standing]":
         """A future of the final row.
 
         The caller looks at the row once after this: what ended before is seen by that look, what ends later by ours.
         """
-        future: Future[Operation] = Future()
+        future: Future[Standing] = Future()
         with self._changed:
             self._waits.setdefault(operation_id, []).append(future)
             self._youngest = time.monotonic()
             self._changed.notify()
         return future
 
-    def forget(self, operation_id: UUID, future: "Future[Operation]") -> None:
+    def forget(self, operation_id: UUID, future: "Future[Standing]") -> None:
         """Nobody waits for this future any more."""
         with self._changed:
             waits = self._waits.get(operation_id, [])
@@ -75,8 +74,8 @@ class Watcher:
         while self._wait_for_work():
             try:
                 self._listen()
-                self._look()
-                self._pause()
+                self._look(list(self._waits))
+                self._until_next_look()
             except Exception:  # the thread must outlive whatever a driver raises: every waiter depends on it
                 logger.warning("the database did not answer the watcher; it will ask again", exc_info=True)
                 self._disconnect()
@@ -98,17 +97,16 @@ class Watcher:
                 cursor.execute(f"LISTEN {CHANNEL}")
             self._is_called = True
 
-    def _look(self) -> None:
-        wanted = list(self._waits)
-        for operation in Operation.objects.filter(pk__in=wanted, state__in=sorted(FINAL)):
+    def _look(self, wanted: list[UUID]) -> None:
+        for operation_id, standing in ended_among(wanted).items():
             with self._changed:
-                waits = self._waits.pop(operation.pk, [])
+                waits = self._waits.pop(operation_id, [])
             for future in waits:
                 if future.set_running_or_notify_cancel():
-                    future.set_result(operation)
+                    future.set_result(standing)
 
-    def _pause(self) -> None:
-        """Until something may have ended: a call, or time."""
+    def _until_next_look(self) -> None:
+        """Wait until it is time to look at all again; look at once at those that are called meanwhile."""
         share = (time.monotonic() - self._youngest) * SHARE_OF_AGE
         if not self._is_called:
             with self._changed:
@@ -116,9 +114,10 @@ class Watcher:
             return
         deadline = time.monotonic() + max(SHORTEST_WHEN_CALLED_S, min(share, LONGEST_S))
         while self._waits and (left := deadline - time.monotonic()) > 0:
-            for call in connection.connection.notifies(timeout=left, stop_after=1):
-                if UUID(call.payload) in self._waits:
-                    return
+            calls = connection.connection.notifies(timeout=left, stop_after=1)
+            called = [operation_id for call in calls if (operation_id := UUID(call.payload)) in self._waits]
+            if called:
+                self._look(called)
 
     def _disconnect(self) -> None:
         self._is_called = False

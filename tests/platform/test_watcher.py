@@ -1,6 +1,7 @@
 """Waiting by looking, and by being called."""
 
 import threading
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -30,7 +31,7 @@ def test_a_wait_ends_with_the_row() -> None:
     ended, open_one = submitted(), submitted()
     futures = [watcher.watch(ended.pk), watcher.watch(ended.pk), watcher.watch(open_one.pk)]
     finish(ended)
-    assert [future.result(10).pk for future in futures[:2]] == [ended.pk] * 2
+    assert [future.result(10).operation_id for future in futures[:2]] == [ended.pk] * 2
     assert not futures[2].done()
     finish(open_one)
     assert futures[2].result(10).state == State.EXPIRED
@@ -42,8 +43,8 @@ class SeenLooking(Watcher):
 
     looked = threading.Event()
 
-    def _look(self) -> None:
-        super()._look()
+    def _look(self, wanted: list[UUID]) -> None:
+        super()._look(wanted)
         self.looked.set()
 
 
@@ -56,7 +57,7 @@ def test_postgresql_calls_so_that_nobody_has_to_look(monkeypatch: pytest.MonkeyP
     future = watcher.watch(operation.pk)
     assert watcher.looked.wait(20)
     finish(operation)
-    assert future.result(20).pk == operation.pk
+    assert future.result(20).operation_id == operation.pk
     watcher.end()
 
 
@@ -70,6 +71,6 @@ def test_a_wait_that_nobody_wants_any_more_is_forgotten() -> None:
     other = submitted()
     witness = watcher.watch(other.pk)
     finish(other)
-    assert witness.result(10).pk == other.pk
+    assert witness.result(10).operation_id == other.pk
     assert not future.done()
     watcher.end()

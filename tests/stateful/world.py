@@ -7,13 +7,12 @@ from typing import Any
 from unittest import mock
 
 from django.db import transaction
-from django.db.models import DateTimeField, Value
 from django.test.utils import override_settings
 
 from ctrader_app.broadcast import account as account_group
 from ctrader_app.domain.intents import Intent
 from ctrader_app.domain.operations import FINAL, State
-from ctrader_app.ledger import clock
+from ctrader_app.ledger import clock, statements
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation, OperationTransition, TradingAccount
 from ctrader_app.operations import gateway
@@ -54,7 +53,7 @@ class World:
             patch(clock, "now", lambda: self.time),
             patch(clock, "now_ns", self._now_ns),
             # The claim is compared by the database, whose clock is the world's.
-            patch(ledger, "Now", lambda: Value(self.time, output_field=DateTimeField())),
+            patch(statements, "now_sql", self._now_sql),
             patch(queue, "enqueue", self.publish),
             patch(account_group, "operation_update", lambda _account_id, _row: None),
         ):
@@ -63,6 +62,9 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _now_sql(self, vendor: str) -> str:
+        return f"'{self.time:%Y-%m-%d %H:%M:%S.%f}{'+00' if vendor == 'postgresql' else ''}'"
 
     def _now_ns(self) -> int:
         self._calls += 1
