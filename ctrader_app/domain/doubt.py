@@ -1,8 +1,9 @@
 """What a reading of the venue proves about a write whose answer was lost.
 
 Orders are found by their client order id (or a label or comment that carries it). Close and modify are target
-states, "leave V1 of V0" and "these two levels": reading the position settles them. Anything that the reading does
-not prove is Inconclusive, and a person may have to look; nothing here depends on how old the doubt is.
+states, "leave V1 of V0" and "these two levels": reading the position settles them. A cancellation is settled by what
+became of the order. Anything that the reading does not prove is Inconclusive, and a person may have to look; nothing
+here depends on how old the doubt is.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ctrader_app.domain.facts import (
+    Cancelled,
+    CancelStatus,
     Closed,
     OpenBook,
     OrderTrace,
@@ -81,7 +84,7 @@ def read_place(
 
 def _in_book(client_order_id: str, book: OpenBook) -> Happened | None:
     for position in book.positions:
-        if client_order_id in (position.client_order_id, position.label, position.comment):
+        if carries(position, client_order_id):
             placed = Placed(
                 # The row names the position, not the order that opened it.
                 order_id="",
@@ -106,20 +109,26 @@ def _in_book(client_order_id: str, book: OpenBook) -> Happened | None:
 
 
 def _of_trace(trace: OrderTrace, found: Happened | None, *, is_market: bool) -> Reading:
-    seen = f"order {trace.order_id} of the history is {trace.status}"
     if trace.status == "filled":
         position_id = trace.position_id or _position_found(found)
-        return Happened(_placed(trace, PlaceStatus.FILLED, position_id), seen)
+        return Happened(_placed(trace, PlaceStatus.FILLED, position_id), _seen(trace))
     if trace.status in _TAKEN and not is_market:
-        return Happened(_placed(trace, PlaceStatus.PENDING, None), seen)
+        return Happened(_placed(trace, PlaceStatus.PENDING, None), _seen(trace))
     if trace.status == "rejected" or (is_market and trace.status in _ENDED_UNFILLED and trace.deal_id is None):
-        return Refuted(f"ORDER_{trace.status.upper()}", seen)
-    return Inconclusive(seen)
+        return Refuted(f"ORDER_{trace.status.upper()}", _seen(trace))
+    return Inconclusive(_seen(trace))
 
 
-_ENDED_UNFILLED = frozenset({"cancelled", "canceled", "expired"})
-_TAKEN = _ENDED_UNFILLED | {"pending", "accepted", "working"}
+_CANCELLED = frozenset({"cancelled", "canceled"})
+_WORKING = frozenset({"pending", "accepted", "working"})
+_ENDED_UNFILLED = _CANCELLED | {"expired"}
+_TAKEN = _ENDED_UNFILLED | _WORKING
 """What became of a working order later does not change that it was placed."""
+
+
+def _seen(trace: OrderTrace) -> str:
+    with_deal = "" if trace.deal_id is None else f", with deal {trace.deal_id}"
+    return f"order {trace.order_id} of the history is {trace.status}{with_deal}"
 
 
 def _placed(trace: OrderTrace, status: PlaceStatus, position_id: str | None) -> Placed:
@@ -136,6 +145,11 @@ def _placed(trace: OrderTrace, status: PlaceStatus, position_id: str | None) -> 
 
 def _position_found(found: Happened | None) -> str | None:
     return found.answer.position_id if found is not None and isinstance(found.answer, Placed) else None
+
+
+def carries(position: PositionFact, client_order_id: str) -> bool:
+    """Whether the position came of this order. cTrader's positions carry no client order id, only label and comment."""
+    return client_order_id in (position.client_order_id, position.label, position.comment)
 
 
 def position_of(book: OpenBook, position_id: str) -> PositionFact | None:
@@ -189,13 +203,38 @@ def read_modify(
     return Inconclusive("the position has neither the old nor the intended levels")
 
 
-def read_cancel(order_id: str, book: OpenBook, filled_positions: Iterable[str]) -> Reading:
-    """Look for the working order. ``filled_positions`` are positions known to come from it."""
-    if book.orders is None:
-        return Inconclusive("the service does not list working orders")
-    if any(order.order_id == order_id for order in book.orders):
+def read_cancel(
+    order_id: str,
+    book: OpenBook,
+    filled_positions: Iterable[str],
+    trace: OrderTrace | None = None,
+    *,
+    was_gone: bool = False,
+) -> Reading:
+    """Look for the working order, and at what the order history tells of it.
+
+    ``filled_positions`` are positions known to come from it, ``trace`` is the order in the history, None where there
+    is none to see. ``was_gone``: an earlier cancellation had taken it back before this one was sent.
+    """
+    if was_gone:
+        return Refuted("ORDER_NOT_FOUND", "an earlier cancellation had taken the order back")
+    if trace is not None and trace.status not in _WORKING:
+        return _of_ended(trace)
+    if any(order.order_id == order_id for order in book.orders or ()):
         return Absent("the order is still working")
     opened = next(iter(filled_positions), None)
     if opened is not None:
         return Refuted("ORDER_FILLED", f"the order had filled as position {opened}")
-    return Inconclusive("the order is gone, which a fill and a cancellation have in common")
+    if book.orders is not None:
+        return Inconclusive("the order is gone, which a fill and a cancellation have in common")
+    if trace is not None:
+        return Absent(_seen(trace))
+    return Inconclusive("the service does not list working orders")
+
+
+def _of_ended(trace: OrderTrace) -> Reading:
+    if trace.status in _CANCELLED and trace.deal_id is None:
+        return Happened(Cancelled(trace.order_id, CancelStatus.CANCELLED), _seen(trace))
+    if trace.status in ("filled", "expired", "rejected"):
+        return Refuted(f"ORDER_{trace.status.upper()}", _seen(trace))
+    return Inconclusive(_seen(trace))

@@ -25,7 +25,7 @@ from ctrader_app.operations.announce import announce
 from ctrader_app.operations.gate import Denial, denial_of
 from ctrader_app.operations.prepare import Prepared, prepare
 from ctrader_app.operations.settle import confirmed, ended
-from ctrader_app.operations.verdicts import FollowUp, Step, Verdict
+from ctrader_app.operations.verdicts import FollowUp, Verdict
 
 RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
@@ -45,7 +45,7 @@ def execute(operation_id: uuid.UUID, *, actor: str, redelivered: bool = False) -
     if state in FINAL:
         return Verdict(state)
     if state is State.IN_DOUBT:
-        return Verdict(state, (FollowUp(Step.RESOLVE, operation.pk, Kind(operation.kind)),))
+        return Verdict(state, (FollowUp.to_resolve(operation),))
     if state is State.SENDING:
         return _found_in_sending(operation, actor, redelivered=redelivered)
     return _try_to_send(operation, actor)
@@ -154,7 +154,7 @@ def into_doubt(operation: Operation, why: Why, now: datetime) -> Verdict:
     delay_s = RETRY_FIRST_S if get_settings().idempotent_writes else 2 * RETRY_FIRST_S
     if ledger.doubt(operation, resolve_after=now + timedelta(seconds=delay_s), why=why, now=now):
         announce(operation)
-        return Verdict(State.IN_DOUBT, (FollowUp(Step.RESOLVE, operation.pk, Kind(operation.kind), delay_s),))
+        return Verdict(State.IN_DOUBT, (FollowUp.to_resolve(operation, delay_s),))
     return Verdict(State(ledger.get(operation.pk).state))
 
 
@@ -173,7 +173,7 @@ def _retry_preparation(operation: Operation) -> Verdict:
 def _again(operation: Operation, delay_s: float) -> Verdict:
     if delay_s > LONGEST_MESSAGE_DELAY_S:
         return Verdict(State.QUEUED)
-    return Verdict(State.QUEUED, (FollowUp(Step.EXECUTE, operation.pk, Kind(operation.kind), delay_s),))
+    return Verdict(State.QUEUED, (FollowUp.to_execute(operation, delay_s),))
 
 
 def _backoff_s(attempts: int) -> float:

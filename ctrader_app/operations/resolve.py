@@ -7,23 +7,20 @@ settled.
 import random
 import uuid
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 from connectors.base import Mt5Dict
-from connectors.errors import ConnectorError, RequestRefusedError
+from connectors.errors import ConnectorError
 from ctrader_app.conf import get_settings
 from ctrader_app.domain import doubt, mt5, outcomes
-from ctrader_app.domain.facts import OpenBook, OrderType, SyncFact
-from ctrader_app.domain.intents import CancelIntent, CloseIntent, ModifyIntent, PlaceIntent, intent_of
 from ctrader_app.domain.operations import Kind, State
 from ctrader_app.ledger import clock
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
-from ctrader_app.models import Operation, Order, Position
+from ctrader_app.models import Operation
 from ctrader_app.operations import gateway
+from ctrader_app.operations.looking import look
 from ctrader_app.operations.settle import confirmed, ended, finished
-from ctrader_app.operations.verdicts import FollowUp, Step, Verdict
+from ctrader_app.operations.verdicts import FollowUp, Verdict
 
 REPLAY_PROMISE_S = 23 * 3600
 """Services promise to replay for 24 hours; the last one is left to differing clocks."""
@@ -86,7 +83,7 @@ def _is_verdict(code: str) -> bool:
 def _look(operation: Operation, actor: str) -> Verdict:
     asked_at = clock.now()
     try:
-        reading = _reading(operation)
+        reading = look(operation)
     except ConnectorError as error:
         return _still(operation, Why(f"the account could not be read: {error.code}", actor, error.message), asked_at)
     now = clock.now()
@@ -125,57 +122,7 @@ def _still(operation: Operation, why: Why, now: datetime, *, absences: int = 0) 
     )
     if delay_s > 2 * FIRST_LOOK_S:
         return Verdict(State.IN_DOUBT)
-    return Verdict(State.IN_DOUBT, (FollowUp(Step.RESOLVE, operation.pk, Kind(operation.kind), delay_s),))
-
-
-# -- looking -----------------------------------------------------------------------------------------------------
-
-
-def _reading(operation: Operation) -> doubt.Reading:
-    intent = intent_of(Kind(operation.kind), operation.parameters)
-    book = gateway.client().open_book(gateway.ref_of(operation.account))
-    body: dict[str, Any] = operation.body or {}
-    baseline: dict[str, Any] = operation.baseline or {}
-    match intent:
-        case PlaceIntent():
-            history = gateway.client().order_history(gateway.ref_of(operation.account), operation.client_order_id)
-            is_market = intent.order_type is OrderType.MARKET
-            return doubt.read_place(operation.client_order_id, book, history, is_market=is_market)
-        case CloseIntent(position_id=position_id):
-            if "volume" not in baseline or "volume" not in body:
-                return doubt.Inconclusive("what was open before is not known")
-            before, volume = Decimal(str(baseline["volume"])), Decimal(str(body["volume"]))
-            return doubt.read_close(position_id, before, volume, book, _history(operation, position_id))
-        case ModifyIntent(position_id=position_id):
-            return doubt.read_modify(position_id, _levels(baseline), _levels(body), book)
-        case CancelIntent(order_id=order_id):
-            return doubt.read_cancel(order_id, book, _positions_of_order(operation, order_id, book))
-
-
-def _history(operation: Operation, position_id: str) -> SyncFact | None:
-    symbol = str((operation.body or {}).get("symbol", ""))
-    try:
-        return gateway.client().sync_data(gateway.ref_of(operation.account), position_id, symbol)
-    except RequestRefusedError:
-        return None
-
-
-def _levels(values: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    def level(name: str) -> Decimal | None:
-        value = values.get(name)
-        return None if value is None else Decimal(str(value))
-
-    return level("stop_loss"), level("take_profit")
-
-
-def _positions_of_order(operation: Operation, order_id: str, book: OpenBook) -> list[str]:
-    """Positions that carry the client order id of this working order, at the venue or in our books."""
-    known = Order.objects.filter(account_id=operation.account_id, order_id=order_id).first()
-    if known is None or not known.client_order_id:
-        return []
-    at_venue = [row.position_id for row in book.positions if row.client_order_id == known.client_order_id]
-    booked = Position.objects.filter(account_id=operation.account_id, client_order_id=known.client_order_id)
-    return at_venue or list(booked.values_list("position_id", flat=True))
+    return Verdict(State.IN_DOUBT, (FollowUp.to_resolve(operation, delay_s),))
 
 
 # -- a person's word ---------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ from connectors.base import Mt5Dict
 from ctrader_app.domain import mt5
 from ctrader_app.domain.facts import Cancelled, CancelStatus, Closed, Placed, Protected, WriteAnswer
 from ctrader_app.domain.intents import PlaceIntent
-from ctrader_app.domain.operations import Kind, State
+from ctrader_app.domain.operations import State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Operation
 from ctrader_app.operations.announce import announce
-from ctrader_app.operations.verdicts import FollowUp, Step, Verdict
+from ctrader_app.operations.verdicts import FollowUp, Verdict
 
 
 def confirmed(operation: Operation, answer: WriteAnswer, why: Why, now: datetime) -> Verdict:
@@ -39,7 +39,7 @@ def finished(operation: Operation) -> Verdict:
     """Announce it and let the next of its lane go."""
     announce(operation)
     following = ledger.next_in_lane(operation)
-    follow_ups = () if following is None else (FollowUp(Step.EXECUTE, following.pk, Kind(following.kind)),)
+    follow_ups = () if following is None else (FollowUp.to_execute(following),)
     return Verdict(State(operation.state), follow_ups)
 
 

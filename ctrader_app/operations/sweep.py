@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 
-from ctrader_app.domain.operations import Kind
 from ctrader_app.ledger import clock, reconciliations
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Order, Position, ReconciliationRun, TradingAccount
 from ctrader_app.operations import gateway, reconcile
 from ctrader_app.operations.execute import expired, into_doubt
-from ctrader_app.operations.verdicts import FollowUp, Step
+from ctrader_app.operations.verdicts import FollowUp
 
 ACTOR = "sweep"
 
@@ -46,8 +45,8 @@ def sweep() -> Sweep:
         follow_ups += into_doubt(operation, Why("abandoned: no living sender takes this long", ACTOR), now).follow_ups
     waiting = ledger.waiting(now, now - timedelta(seconds=IDLE_S))
     ledger.mark_enqueued([operation.pk for operation in waiting], now)
-    follow_ups += [FollowUp(Step.EXECUTE, row.pk, Kind(row.kind)) for row in waiting]
-    follow_ups += [FollowUp(Step.RESOLVE, row.pk, Kind(row.kind)) for row in ledger.doubts_due(now)]
+    follow_ups += [FollowUp.to_execute(row) for row in waiting]
+    follow_ups += [FollowUp.to_resolve(row) for row in ledger.doubts_due(now)]
     return Sweep(len(overdue), len(abandoned), tuple(follow_ups))
 
 

@@ -3,8 +3,10 @@
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from ctrader_app.domain.operations import Kind, State
+from ctrader_app.models import Operation
 
 
 class Step(StrEnum):
@@ -22,6 +24,16 @@ class FollowUp:
     operation_id: uuid.UUID
     kind: Kind
     delay_s: float = 0.0
+
+    @classmethod
+    def to_execute(cls, operation: Operation, delay_s: float = 0.0) -> Self:
+        """Send this operation, or whatever its state calls for by then."""
+        return cls(Step.EXECUTE, operation.pk, Kind(operation.kind), delay_s)
+
+    @classmethod
+    def to_resolve(cls, operation: Operation, delay_s: float = 0.0) -> Self:
+        """Examine this operation, if it is in doubt by then."""
+        return cls(Step.RESOLVE, operation.pk, Kind(operation.kind), delay_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from ctrader_app.conf import get_settings
 from ctrader_app.domain.intents import Intent
-from ctrader_app.domain.operations import RISK_REDUCING, Kind
+from ctrader_app.domain.operations import RISK_REDUCING
 from ctrader_app.ledger import clock
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation, TradingAccount
@@ -38,7 +38,7 @@ def submit(
 
 
 def _leave(operation: Operation) -> None:
-    enqueue(FollowUp(Step.EXECUTE, operation.pk, Kind(operation.kind)))
+    enqueue(FollowUp.to_execute(operation))
     announce(operation)
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from ctrader_app.connector import CTraderClient
-from ctrader_app.domain.intents import CloseIntent, Intent, ModifyIntent
+from ctrader_app.domain.intents import CancelIntent, CloseIntent, Intent, ModifyIntent
 from ctrader_app.domain.operations import State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation, TradingAccount
@@ -225,6 +225,61 @@ def test_a_modify_is_settled_by_the_levels(account: TradingAccount, venue: Venue
     venue.arm("/trade/modify-protection", "drop_after")
     assert execute(operation.pk, actor="test").state is State.IN_DOUBT
     assert resolve(operation.pk, actor="test").state is State.SUCCEEDED
+
+
+def resting(account: TradingAccount) -> str:
+    """A working order's id."""
+    placed = run(account, order(order_type="LIMIT", limit_price="0.5"))
+    assert placed.result is not None
+    return str(placed.result["order_id"])
+
+
+@pytest.mark.usefixtures("no_replay")
+def test_a_cancellation_is_found_in_the_history(account: TradingAccount, venue: Venue) -> None:
+    operation = submitted(account, CancelIntent.of_arguments(resting(account)))
+    venue.arm("/order/cancel", "drop_after")
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    assert resolve(operation.pk, actor="test").state is State.SUCCEEDED
+    operation.refresh_from_db()
+    assert operation.evidence.endswith("of the history is cancelled")
+
+
+@pytest.mark.usefixtures("no_replay")
+def test_a_fill_before_the_cancellation_is_found_in_the_history(account: TradingAccount, venue: Venue) -> None:
+    """Though its position is gone again: a stop took it."""
+    placed = run(account, order(order_type="LIMIT", limit_price="0.5", stop_loss="0.4"))
+    assert placed.result is not None
+    operation = submitted(account, CancelIntent.of_arguments(str(placed.result["order_id"])))
+    venue.arm("/order/cancel", "drop_before")
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    try:
+        venue.move("EURUSD", 0.49)
+        venue.move("EURUSD", 0.3)
+        assert resolve(operation.pk, actor="test").state is State.REFUSED
+    finally:
+        venue.move("EURUSD", 1.08)
+    operation.refresh_from_db()
+    assert operation.error_code == "ORDER_FILLED"
+
+
+@pytest.mark.usefixtures("no_replay", "no_history")
+def test_without_a_history_an_order_that_is_gone_stays_in_doubt(account: TradingAccount, venue: Venue) -> None:
+    operation = submitted(account, CancelIntent.of_arguments(resting(account)))
+    venue.arm("/order/cancel", "drop_after")
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    for _ in range(3):
+        assert resolve(operation.pk, actor="test").state is State.IN_DOUBT
+
+
+@pytest.mark.usefixtures("no_replay")
+def test_what_an_earlier_cancellation_did_is_not_taken_for_a_later_one_s(account: TradingAccount, venue: Venue) -> None:
+    order_id = resting(account)
+    assert run(account, CancelIntent.of_arguments(order_id)).state == State.SUCCEEDED
+    operation = submitted(account, CancelIntent.of_arguments(order_id))
+    venue.arm("/order/cancel", "drop_after")
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    assert resolve(operation.pk, actor="test").state is State.REFUSED
+    assert venue.effects(account_id=str(account.pk))["cancellations"] == 1
 
 
 # -- a person's word ----------------------------------------------------------------------------------------------

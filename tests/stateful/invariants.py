@@ -93,4 +93,13 @@ def _may_stay_in_doubt(world: World, row: Operation) -> bool:
             position = world.venue.positions[str(row.parameters["position_id"])]
             return not position.fact.volume_lots
         case Kind.CANCEL:
-            return str(row.parameters["order_id"]) not in world.venue.orders
+            order_id = str(row.parameters["order_id"])
+            return order_id not in world.venue.orders and not (
+                world.venue.keeps_history and _is_known_as_placed(world, order_id)
+            )
+
+
+def _is_known_as_placed(world: World, order_id: str) -> bool:
+    """Whether the ledger knows the order: what a person settled holds the id that the person gave."""
+    placed = world.rows().filter(client_order_id=world.venue.client_order_id_of(order_id), state=State.SUCCEEDED)
+    return any(str((row.result or {}).get("order_id")) == order_id for row in placed)

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from ctrader_app.domain.intents import CancelIntent, CloseIntent, Intent, ModifyIntent
 from ctrader_app.domain.operations import Kind, State
 from ctrader_app.operations.resolve import settle_as_happened, settle_as_not_happened
-from ctrader_app.operations.verdicts import FollowUp, Step
+from ctrader_app.operations.verdicts import FollowUp
 from tests.stateful.invariants import check_always, check_healed
 from tests.stateful.venue import Fault
 from tests.stateful.world import World
@@ -243,7 +243,7 @@ class Histories(RuleBasedStateMachine):
         """Every message there ever was, again, as often marked as redelivered as not: nothing changes."""
         states = list(self.now.rows().values_list("pk", "state"))
         effects = {key: list(found) for key, found in self.now.venue.effects.items()}
-        every = [*self.now.seen, *(FollowUp(Step.EXECUTE, row.pk, row.kind) for row in self.now.rows())]
+        every = [*self.now.seen, *(FollowUp.to_execute(row) for row in self.now.rows())]
         for number, message in enumerate(every[:60]):
             assert self.now.deliver(message, redelivered=number % 2 == 0)
             assert list(self.now.rows().values_list("pk", "state")) == states

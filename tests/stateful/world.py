@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -111,7 +112,7 @@ class World:
         """A copy of the message with another worker, then one that the broker takes for redelivered, then the doubt."""
         self._run(message, redelivered=False)
         self._run(message, redelivered=True)
-        self._run(FollowUp(Step.RESOLVE, message.operation_id, message.kind), redelivered=False)
+        self._run(replace(message, step=Step.RESOLVE), redelivered=False)
 
     def sweep(self) -> None:
         """Beat's work."""
