@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from connectors.errors import ConnectionError  # noqa: A004 - the name callers catch
+from connectors.errors import ConnectionError, RequestRefusedError  # noqa: A004 - the names callers catch
 from ctrader_app.connector import AccountRef, CTraderClient
 from ctrader_app.domain.doubt import position_of
 from ctrader_app.domain.facts import OrderType, PositionFact
@@ -14,7 +14,7 @@ from ctrader_app.domain.numbers import plain
 from ctrader_app.ledger import clock
 from ctrader_app.models import Operation
 from ctrader_app.operations.gate import Denial
-from ctrader_app.operations.listing import is_behind
+from ctrader_app.operations.listing import fill_within_lag, is_behind
 from ctrader_app.wire import requests as wire
 
 
@@ -40,12 +40,27 @@ def prepare(operation: Operation, intent: Intent, client: CTraderClient, ref: Ac
         case CloseIntent() | ModifyIntent():
             position = position_of(client.open_book(ref), intent.position_id)
             if position is None:
-                return Denial("POSITION_NOT_FOUND", f"position {intent.position_id} is not open")
+                return _not_listed(operation, intent, client, ref)
             if is_behind(operation, position, clock.now()):
                 raise ConnectionError(f"position {intent.position_id} is listed as it was before the last write")
             if isinstance(intent, CloseIntent):
                 return _prepare_close(operation, intent, position, ref)
             return _prepare_modify(intent, position, ref)
+
+
+def _not_listed(
+    operation: Operation, intent: CloseIntent | ModifyIntent, client: CTraderClient, ref: AccountRef
+) -> Denial:
+    """It is not open, unless its fill is so young that it may not be listed yet: then its own history decides."""
+    opening = fill_within_lag(operation, intent.position_id, clock.now())
+    if opening is not None:
+        try:
+            is_closed = client.sync_data(ref, intent.position_id, str(opening.parameters["symbol"])).is_closed
+        except RequestRefusedError:
+            is_closed = False
+        if not is_closed:
+            raise ConnectionError(f"position {intent.position_id} was opened a moment ago and is not listed yet")
+    return Denial("POSITION_NOT_FOUND", f"position {intent.position_id} is not open")
 
 
 def _place_body(operation: Operation, intent: PlaceIntent, ref: AccountRef) -> wire.PlaceBody:

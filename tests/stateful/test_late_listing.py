@@ -80,3 +80,47 @@ def test_what_is_listed_unchanged_after_the_lag_is_believed(world: World) -> Non
     world.venue.positions[position_id].fact = replace(before)
     world.pass_time(31)
     assert run(world, ModifyIntent.of_arguments(position_id, "EURUSD", None, "1.5")).state == State.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", ["close", "modify"])
+def test_a_position_that_was_just_opened_may_not_be_listed_yet(world: World, kind: str) -> None:
+    """Its fill is in our own ledger: that it is not listed does not mean that it is not open."""
+    position_id = opened(world)
+    world.venue.unlisted.add(position_id)
+    intent: Intent = CloseIntent.of_arguments(position_id, "", None)
+    if kind == "modify":
+        intent = ModifyIntent.of_arguments(position_id, "", "0.9", None)
+    waiting = run(world, intent)
+    assert (waiting.state, waiting.attempts) == (State.QUEUED, 0)
+    world.pass_time(20)
+    assert execute(waiting.pk, actor="test").state is State.QUEUED
+    world.venue.unlisted.clear()
+    world.pass_time(2)
+    assert execute(waiting.pk, actor="test").state is State.SUCCEEDED
+    world.heal()
+    check_always(world)
+
+
+def test_what_is_not_listed_after_the_lag_is_not_open(world: World) -> None:
+    """Waiting for it has an end, too."""
+    position_id = opened(world)
+    world.venue.unlisted.add(position_id)
+    waiting = run(world, CloseIntent.of_arguments(position_id, "", None))
+    world.pass_time(31)
+    assert execute(waiting.pk, actor="test").state is State.REFUSED
+    waiting.refresh_from_db()
+    assert waiting.error_code == "POSITION_NOT_FOUND"
+
+
+def test_a_position_that_was_opened_and_is_closed_again_is_not_waited_for(world: World) -> None:
+    """Its own history says so, whoever closed it."""
+    position_id = opened(world)
+    world.venue.stop_out(position_id)
+    refused = run(world, CloseIntent.of_arguments(position_id, "", None))
+    assert (refused.state, refused.error_code) == (State.REFUSED, "POSITION_NOT_FOUND")
+
+
+def test_a_position_that_we_did_not_open_is_not_waited_for(world: World) -> None:
+    opened(world)
+    refused = run(world, CloseIntent.of_arguments("4711", "", None))
+    assert (refused.state, refused.error_code) == (State.REFUSED, "POSITION_NOT_FOUND")

@@ -87,7 +87,8 @@ class ScriptedVenue:
     """Implements what the operations ask of ``CTraderClient``, for one account.
 
     ``replays``: it keeps the promise of ``Idempotency-Key`` and of ``expires_at``. ``keeps_history``: it has
-    ``GET /orders``. Effects are counted by key, which is the operation's id, whether or not it replays.
+    ``GET /orders``. ``unlisted`` are positions that it does not show yet. Effects are counted by key, which is the
+    operation's id, whether or not it replays.
     """
 
     def __init__(self, now: Callable[[], datetime], *, replays: bool, keeps_history: bool) -> None:
@@ -100,6 +101,7 @@ class ScriptedVenue:
         self.on_write: Callable[[str], None] = lambda _key: None
         self.effects: dict[str, list[str]] = defaultdict(list)
         self.disturbed: set[str] = set()
+        self.unlisted: set[str] = set()
         self.positions: dict[str, Position] = {}
         self.orders: dict[str, OrderFact] = {}
         self._traces: dict[str, OrderTrace] = {}
@@ -113,7 +115,11 @@ class ScriptedVenue:
     def open_book(self, ref: AccountRef) -> OpenBook:
         """Positions and working orders. cTrader's positions carry no client order id, only label and comment."""
         self._read()
-        rows = tuple(position.fact for position in self.positions.values() if position.fact.volume_lots)
+        rows = tuple(
+            position.fact
+            for position_id, position in self.positions.items()
+            if position.fact.volume_lots and position_id not in self.unlisted
+        )
         return OpenBook(positions=rows, orders=tuple(self.orders.values()))
 
     def order_history(self, ref: AccountRef, client_order_id: str) -> tuple[OrderTrace, ...] | None:
@@ -127,7 +133,7 @@ class ScriptedVenue:
         """The life of one position."""
         self._read()
         position = self.positions.get(position_id)
-        if position is None:
+        if position is None or (position.fact.volume_lots and position_id in self.unlisted):
             raise RequestRefusedError(f"no position {position_id}", code="POSITION_NOT_FOUND")
         closed = not position.fact.volume_lots
         figure = Decimal(0) if closed else None
