@@ -48,7 +48,7 @@ def execute(operation_id: uuid.UUID, *, actor: str, redelivered: bool = False) -
         return Verdict(state, (FollowUp.to_resolve(operation),))
     if state is State.SENDING:
         return _found_in_sending(operation, actor, redelivered=redelivered)
-    return _try_to_send(operation, actor)
+    return _try_to_send(operation, actor, redelivered=redelivered)
 
 
 def _found_in_sending(operation: Operation, actor: str, *, redelivered: bool) -> Verdict:
@@ -60,7 +60,7 @@ def _found_in_sending(operation: Operation, actor: str, *, redelivered: bool) ->
     return into_doubt(operation, Why("found in sending: its sender died", actor), now)
 
 
-def _try_to_send(operation: Operation, actor: str) -> Verdict:
+def _try_to_send(operation: Operation, actor: str, *, redelivered: bool) -> Verdict:
     now = clock.now()
     if operation.deadline <= now:
         return expired(operation, "its deadline passed before it was sent", actor, now)
@@ -77,7 +77,7 @@ def _try_to_send(operation: Operation, actor: str) -> Verdict:
     if isinstance(prepared, Denial):
         why = Why("denied before sending", actor, prepared.message)
         return ended(operation, State.REFUSED, code=prepared.code, message=prepared.message, why=why, now=clock.now())
-    return _claim_and_send(operation, prepared, actor)
+    return _claim_and_send(operation, prepared, actor, redelivered=redelivered)
 
 
 def _prepared(operation: Operation, intent: Intent) -> Prepared | Denial | None:
@@ -93,17 +93,27 @@ def _prepared(operation: Operation, intent: Intent) -> Prepared | Denial | None:
         return None
 
 
-def _claim_and_send(operation: Operation, prepared: Prepared, actor: str) -> Verdict:
+def _claim_and_send(operation: Operation, prepared: Prepared, actor: str, *, redelivered: bool) -> Verdict:
     claimed = ledger.claim(operation, body=prepared.body, baseline=prepared.baseline, now=clock.now(), actor=actor)
     if not claimed:
-        # Somebody else has it, its lane is taken, or its deadline has just passed: look again, do not send.
-        state = State(ledger.get(operation.pk).state)
-        return _again(operation, RETRY_FIRST_S) if state is State.QUEUED else Verdict(state)
+        return _claim_lost(operation, actor, redelivered=redelivered)
     announce(operation)
     outcome = gateway.client().write(
         gateway.ref_of(operation.account), Kind(operation.kind), prepared.body, str(operation.pk)
     )
     return _record(operation, outcome, actor)
+
+
+def _claim_lost(operation: Operation, actor: str, *, redelivered: bool) -> Verdict:
+    """Somebody else has it, its lane is taken, or its deadline has just passed: look again, do not send.
+
+    Who died at its claim may have got it all the same: the database carries out what a dead client has asked for.
+    """
+    found = ledger.get(operation.pk)
+    state = State(found.state)
+    if state is State.SENDING:
+        return _found_in_sending(found, actor, redelivered=redelivered)
+    return _again(operation, RETRY_FIRST_S) if state is State.QUEUED else Verdict(state)
 
 
 def _record(operation: Operation, outcome: outcomes.Outcome, actor: str) -> Verdict:

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.base import OperationHandle
 from ctrader_app.domain.operations import State
+from ctrader_app.models import OperationTransition
 from tests.faults.plant import READ_TIMEOUT_S, Plant, Trader, row, settled, steps_of, wait_state
 from tests.support.kin import children_of
 from tests.support.waiting import wait_until
@@ -37,7 +38,8 @@ def _sent_once(trader: Trader, handle: OperationHandle) -> list[str]:
 @each_victim
 def test_11_killed_before_it_sends(plant: Plant, trader: Trader, victim: Victim) -> None:
     """Card 11. Killed while the database is about to grant its claim: the claim is committed and nobody is there to
-    send, while the message is with somebody else already. Nothing is sent twice, and it is sent."""
+    send, while the message is with somebody else already. Nothing is sent twice, and it is sent; who was given the
+    message notices the death, not the sweep much later."""
     with plant.frozen():
         handle = trader.place()
         lock = contextlib.ExitStack()
@@ -48,7 +50,10 @@ def test_11_killed_before_it_sends(plant: Plant, trader: Trader, victim: Victim)
         _kill(plant, victim)
         plant.wait_blocked(2)  # the dead one's claim, and the claim of who was given its message
         lock.close()
-        _sent_once(trader, handle)
+        assert "in_doubt" in _sent_once(trader, handle)
+    noticed = OperationTransition.objects.filter(operation_id=handle.operation_id, to_state=State.IN_DOUBT).first()
+    assert noticed is not None
+    assert noticed.actor.startswith("ctrader.place")
 
 
 @each_victim

@@ -1,6 +1,7 @@
 """Answers that prove nothing, and what settles them."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -83,6 +84,25 @@ def test_a_dead_sender_s_operation_is_doubted_and_settled(account: TradingAccoun
     assert execute(operation.pk, actor="test", redelivered=True).state is State.IN_DOUBT
     assert resolve(operation.pk, actor="test").state is State.SUCCEEDED
     assert venue.effects(client_order_id=operation.client_order_id)["orders"] == 1
+
+
+def test_a_claim_lost_to_a_dead_sender_is_noticed_by_who_was_given_its_message(
+    account: TradingAccount, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead one's claim is carried out by the database after its message was given to somebody else."""
+    claim = ledger.claim
+
+    def claim_after_the_dead(operation: Operation, **details: Any) -> bool:
+        assert claim(ledger.get(operation.pk), **{**details, "actor": "dead"})
+        return claim(operation, **details)
+
+    run(account, order())
+    overtaken, doubted = submitted(account, order()), submitted(account, order())
+    monkeypatch.setattr(ledger, "claim", claim_after_the_dead)
+    assert execute(overtaken.pk, actor="test").state is State.SENDING  # perhaps it lives
+    assert execute(doubted.pk, actor="test", redelivered=True).state is State.IN_DOUBT
+    assert resolve(doubted.pk, actor="test").state is State.SUCCEEDED
+    assert venue.effects(client_order_id=doubted.client_order_id)["orders"] == 1
 
 
 def test_the_sweep_doubts_what_was_abandoned(account: TradingAccount, venue: Venue) -> None:
