@@ -210,6 +210,40 @@ def test_a_press_whose_answer_is_lost_is_sent_again_under_its_key(desk: Desk) ->
         expect(position).to_have_count(left - 1)
 
 
+def test_a_refusal_of_a_further_attempt_does_not_deny_the_first(desk: Desk) -> None:
+    """The first one arrived and its answer was lost; the second is one too many: nobody says "not sent"."""
+    attempts = 0
+
+    def lose_then_throttle(route: Route) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            route.fetch()
+            route.abort("connectionreset")
+        elif attempts == 2:
+            route.fulfill(status=429, json={"error": {"code": "THROTTLED", "message": "Nothing was recorded."}})
+        else:
+            route.continue_()
+
+    page = desk.open().page
+    page.route("**/trades", lose_then_throttle)
+    page.get_by_label("Lots").first.fill("0.09")
+    page.get_by_role("button", name="Sell").click()
+    expect(desk.rows("operations").filter(has_text="SELL 0.09 EURUSD")).to_have_count(1)
+    expect(page.get_by_role("button", name="Sell")).to_be_enabled()
+    expect(page.locator(".notice[data-tone=good]")).to_contain_text("SELL 0.09 EURUSD")
+    assert attempts == 3
+    assert "not sent" not in page.locator("body").inner_text()
+
+
+def test_a_first_refusal_says_that_nothing_was_sent(desk: Desk) -> None:
+    refusal = {"error": {"code": "THROTTLED", "message": "Nothing was recorded."}}
+    page = desk.open().page
+    page.route("**/trades", lambda route: route.fulfill(status=429, json=refusal))
+    page.get_by_role("button", name="Sell").click()
+    expect(page.locator(".notice[data-tone=bad]")).to_contain_text("not sent")
+
+
 def test_an_order_that_does_not_get_through_is_given_up_and_never_filled_late(desk: Desk) -> None:
     ttls: list[float] = []
 

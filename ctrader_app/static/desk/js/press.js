@@ -21,9 +21,11 @@ const LEAST_TTL_S = 1;
 export async function press({ method, path, body, buttons = [], what, livesS = null }) {
   const key = uuid();
   const life = livesS === null ? null : new Life(livesS);
-  const send = life
-    ? () => write(method, path, { ...body, ttl: life.ttlS }, key, life.ttlS * 1000)
-    : () => write(method, path, body, key);
+  const send = careful(() =>
+    life
+      ? write(method, path, { ...body, ttl: life.ttlS }, key, life.ttlS * 1000)
+      : write(method, path, body, key),
+  );
   for (const button of buttons) button.disabled = true;
   try {
     for (;;) {
@@ -60,6 +62,23 @@ class Life {
   get ttlS() {
     return Number(Math.max(this.leftS, LEAST_TTL_S).toFixed(3));
   }
+}
+
+/**
+ * A refusal speaks of its own attempt. Once an attempt got no answer it may have arrived, so that a refusal of a later
+ * one (too many, signed out) proves nothing about the press: it counts as no answer, too.
+ */
+function careful(attempt) {
+  let unanswered = false;
+  return async () => {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (unanswered && error instanceof ApiError) throw new NoAnswer(`${error.code}: ${error.message}`);
+      unanswered ||= error instanceof NoAnswer;
+      throw error;
+    }
+  };
 }
 
 async function attempts(send, life) {
