@@ -43,9 +43,25 @@ def denial_of(operation: Operation, intent: Intent) -> Denial | None:
 
 def _first_objection(checks: tuple[str, ...], account: TradingAccount, intent: Intent) -> Denial | None:
     for path in checks:
-        try:
-            import_string(path)(account, intent)
-        except Exception as objection:  # noqa: BLE001 - a host's check may raise anything, and all of it means no
-            logger.warning("pre-trade check %s denied %s: %r", path, intent.kind, objection)
+        objection = _objection_of(path, account, intent)
+        if objection is not None:
+            logger.warning("pre-trade check %s denied %s: %s", path, intent.kind, objection)
             return Denial("DENIED_PRE_TRADE_CHECK", f"{path.rpartition('.')[2]}: {objection}"[:500])
     return None
+
+
+def _objection_of(path: str, account: TradingAccount, intent: Intent) -> str | None:
+    """A host's check may raise anything, sys.exit included, and all of it means no; so does False."""
+    try:
+        return "it returned False" if import_string(path)(account, intent) is False else None
+    except (Exception, SystemExit) as objection:  # noqa: BLE001
+        return _words_of(objection)
+
+
+def _words_of(objection: BaseException) -> str:
+    """What it says, as a database can keep it; its name when it cannot even be asked."""
+    try:
+        said = str(objection) or type(objection).__name__
+    except Exception:  # noqa: BLE001 - the check is somebody else's code to its last line
+        said = type(objection).__name__
+    return said.encode(errors="replace").decode().replace("\x00", "\ufffd")

@@ -1,5 +1,6 @@
 """The five flows, executed here, against the bundled microservice."""
 
+import sys
 import uuid
 
 import pytest
@@ -11,7 +12,7 @@ from ctrader_app.domain.operations import State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation, TradingAccount, TradingControl
 from ctrader_app.operations.execute import execute
-from tests.support.operations import Venue, order
+from tests.support.operations import Venue, make_account, order
 
 
 def run(account: TradingAccount, intent: Intent, *, key: str | None = None, ttl_s: float = 30) -> Operation:
@@ -220,8 +221,61 @@ def objecting_check(_account: object, _intent: object) -> None:
     raise ValueError("too much exposure")
 
 
-def test_a_check_that_raises_denies(account: TradingAccount, venue: Venue, settings: Settings) -> None:
-    settings.CTRADER_PRE_TRADE_CHECKS = [f"{__name__}.objecting_check"]
-    operation = run(account, order())
+def unwritable_check(_account: object, _intent: object) -> None:
+    """What it says can be kept by no database."""
+    raise RuntimeError("a\x00b \ud800")
+
+
+def ending_check(_account: object, _intent: object) -> None:
+    """It would take the worker with it."""
+    sys.exit("enough")
+
+
+class Speechless(Exception):  # noqa: N818 - it names what it is
+    """It cannot even be asked what it says."""
+
+    def __str__(self) -> str:
+        raise ValueError("nothing")
+
+
+def speechless_check(_account: object, _intent: object) -> None:
+    """It raises, and asking what raises again."""
+    raise Speechless
+
+
+def false_check(_account: object, _intent: object) -> bool:
+    """It returns its no."""
+    return False
+
+
+def content_check(_account: object, _intent: object) -> None:
+    """It has no objection."""
+
+
+@pytest.mark.usefixtures("postgres_db")
+@pytest.mark.parametrize(
+    ("check", "says"),
+    [
+        ("objecting_check", "objecting_check: too much exposure"),
+        ("unwritable_check", "unwritable_check: a\ufffdb ?"),
+        ("ending_check", "ending_check: enough"),
+        ("speechless_check", "speechless_check: Speechless"),
+        ("false_check", "false_check: it returned False"),
+        ("no_such_check", "no_such_check"),
+    ],
+)
+def test_a_check_that_objects_denies_whatever_it_raises(settings: Settings, check: str, says: str) -> None:
+    settings.CTRADER_PRE_TRADE_CHECKS = [f"{__name__}.content_check", f"{__name__}.{check}"]
+    operation = run(make_account(), order())
     assert (operation.state, operation.error_code) == (State.REFUSED, "DENIED_PRE_TRADE_CHECK")
-    assert "too much exposure" in operation.error_message
+    assert says in operation.error_message
+    assert operation.attempts == 0
+
+
+def test_a_check_without_an_objection_lets_it_pass_and_is_not_asked_about_closing(
+    account: TradingAccount, venue: Venue, settings: Settings
+) -> None:
+    settings.CTRADER_PRE_TRADE_CHECKS = [f"{__name__}.content_check"]
+    _, position_id = opened(account)
+    settings.CTRADER_PRE_TRADE_CHECKS = [f"{__name__}.objecting_check"]
+    assert run(account, CloseIntent.of_arguments(position_id, "", None)).state == State.SUCCEEDED

@@ -14,7 +14,6 @@ from ctrader_app.domain.operations import State
 from ctrader_app.operations.execute import execute
 from ctrader_app.operations.resolve import resolve
 from ctrader_app.operations.sweep import due_runs, sweep
-from ctrader_app.platform import drive
 from ctrader_app.platform.handle import CTraderHandle
 from tests.stateful.venue import Fault
 from tests.stateful.world import World

@@ -51,8 +51,17 @@ class Call:
         return TradingService(self.account())
 
     def idempotency_key(self) -> str | None:
-        """The ``Idempotency-Key`` header as it is; None without one. The platform judges it."""
-        return self.request.headers.get("Idempotency-Key")
+        """The ``Idempotency-Key`` header as the client wrote it; None without one. The platform judges it.
+
+        Web servers hand headers over as Latin-1, whatever their bytes mean: text is UTF-8 where it can be.
+        """
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None or key.isascii():
+            return key
+        try:
+            return key.encode("latin-1").decode()
+        except UnicodeError:
+            return key
 
     def wait_s(self) -> float:
         """``?wait=``: how many seconds to wait for the outcome, 0 without it, never more than MAX_WAIT_S."""
