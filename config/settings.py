@@ -49,7 +49,9 @@ try:
     AMQP_EVENTS_EXCHANGE = env.text("AMQP_EVENTS_EXCHANGE", "ctrader.events")
     AMQP_EVENTS_QUEUE = env.text("AMQP_EVENTS_QUEUE", "ctrader.backend")
     AMQP_STATE_QUEUE_TYPE = env.choice("AMQP_STATE_QUEUE_TYPE", "quorum", among=("quorum", "classic"))
+    AMQP_MARKET_SHARED = env.flag("AMQP_MARKET_SHARED", default=False)
     CTRADER_RELAY_EVERY_TICK = env.flag("CTRADER_RELAY_EVERY_TICK", default=False)
+    CTRADER_STALE_AFTER_SECONDS = env.number("CTRADER_STALE_AFTER_SECONDS", 15, low=1, high=86_400)
     CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", AMQP_URL, schemes=("amqp", "amqps", "memory", "redis", "rediss"))
 
     # -- writes ----------------------------------------------------------------------------------------------------

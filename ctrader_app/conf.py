@@ -22,6 +22,8 @@ class CTraderSettings:
     amqp_url: str = field(repr=False)
     events_exchange: str
     events_queue: str
+    market_shared: bool
+    """Whether stream workers share prices and bars between them."""
     execution_enabled: bool
     idempotent_writes: bool
     order_ttl_s: float
@@ -35,6 +37,8 @@ class CTraderSettings:
     """For the whole answer, not for each packet of it."""
     settling_lag_s: float
     """How long a venue may take to list what it has done (Open API histories have lagged by seconds to minutes)."""
+    stale_after_s: float
+    """A wanted symbol of which nothing new has come for so long is called stale."""
     pre_trade_checks: tuple[str, ...]
     """Dotted paths of callables ``check(account, intent)``; one that raises denies the order."""
 
@@ -53,6 +57,7 @@ def get_settings() -> CTraderSettings:
         amqp_url=settings.AMQP_URL,
         events_exchange=value("AMQP_EVENTS_EXCHANGE", "ctrader.events"),
         events_queue=value("AMQP_EVENTS_QUEUE", "ctrader.backend"),
+        market_shared=value("AMQP_MARKET_SHARED", False),
         execution_enabled=value("CTRADER_EXECUTION_ENABLED", True),
         idempotent_writes=value("CTRADER_IDEMPOTENT_WRITES", True),
         order_ttl_s=float(value("CTRADER_ORDER_TTL_SECONDS", 30)),
@@ -61,6 +66,7 @@ def get_settings() -> CTraderSettings:
         connect_timeout_s=float(value("CTRADER_CONNECT_TIMEOUT_SECONDS", 3)),
         read_timeout_s=float(value("CTRADER_READ_TIMEOUT_SECONDS", 10)),
         settling_lag_s=float(value("CTRADER_SETTLING_LAG_SECONDS", 30)),
+        stale_after_s=float(value("CTRADER_STALE_AFTER_SECONDS", 15)),
         pre_trade_checks=tuple(value("CTRADER_PRE_TRADE_CHECKS", ())),
     )
 

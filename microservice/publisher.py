@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import kombu
 
+from ctrader_app.wire.headers import ACCOUNT_HEADER
 from microservice.events import Message
 
 _STALE_S = 2.0
@@ -57,6 +58,7 @@ class _Link:
             routing_key=message.routing_key,
             content_type="application/json",
             content_encoding="utf-8",
+            headers={ACCOUNT_HEADER: message.account_id},
             delivery_mode=2 if state else 1,
             message_id=message.event_id,
             type=message.type.value,

@@ -8,7 +8,15 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from ctrader_app.admin.base import ReadOnlyAdmin, columns, environment, preformatted, pretty
-from ctrader_app.models import DeadLetter, ReconciliationRun, StreamWorker, SubscriptionLease
+from ctrader_app.models import (
+    DeadLetter,
+    Duty,
+    Feed,
+    ReconciliationRun,
+    StreamWorker,
+    SubscriptionLease,
+    WebProcess,
+)
 from ctrader_app.operations import dead_letters
 from ctrader_app.operations.dead_letters import CannotReplayError
 
@@ -97,12 +105,23 @@ class ReconciliationRunAdmin(ReadOnlyAdmin[ReconciliationRun]):
 class LeaseAdmin(ReadOnlyAdmin[SubscriptionLease]):
     """Who wants which stream, and until when."""
 
-    list_display = ("account", environment, "symbol", "timeframe", "holder", "expires_at", "confirmed_at")
+    list_display = (
+        "account",
+        environment,
+        "symbol",
+        "timeframe",
+        "holder",
+        "expires_at",
+        "confirmed_at",
+        "produced_since",
+    )
     list_filter = ("symbol", "timeframe", "account__environment")
     list_select_related = ("account",)
     search_fields = ("symbol", "holder", "account__broker_login")
     ordering = ("symbol", "timeframe", "holder")
-    fields = columns("account", environment, "symbol", "timeframe", "holder", "expires_at", "confirmed_at")
+    fields = columns(
+        "account", environment, "symbol", "timeframe", "holder", "expires_at", "confirmed_at", "produced_since"
+    )
 
 
 @admin.register(StreamWorker)
@@ -112,3 +131,31 @@ class StreamWorkerAdmin(ReadOnlyAdmin[StreamWorker]):
     list_display = ("name", "started_at", "seen_at", "last_event_at")
     ordering = ("-seen_at",)
     fields = columns("name", "started_at", "seen_at", "last_event_at", pretty("counters"))
+
+
+@admin.register(WebProcess)
+class WebProcessAdmin(ReadOnlyAdmin[WebProcess]):
+    """Web processes with open sockets."""
+
+    list_display = ("name", "seen_at", "sockets")
+    ordering = ("-seen_at",)
+    fields = columns("name", "seen_at", pretty("sockets"))
+
+
+@admin.register(Feed)
+class FeedAdmin(ReadOnlyAdmin[Feed]):
+    """What each wanted stream last brought, and when."""
+
+    list_display = ("group", "last_event_at", "bid", "ask")
+    search_fields = ("group",)
+    ordering = ("last_event_at",)
+    fields = columns("group", "last_event_at", "quoted_at", "bid", "ask")
+
+
+@admin.register(Duty)
+class DutyAdmin(ReadOnlyAdmin[Duty]):
+    """Who does what one process at a time does."""
+
+    list_display = ("name", "holder", "until")
+    ordering = ("name",)
+    fields = columns("name", "holder", "until")

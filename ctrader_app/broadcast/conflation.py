@@ -1,6 +1,6 @@
 """What waits to be sent, and what is too old to be sent at all. No clock, no loop, no layer."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
@@ -15,13 +15,20 @@ class Item(NamedTuple):
     key: Hashable
     build: Callable[[], Message]
 
+    @property
+    def kind(self) -> str:
+        """The message's type, which every key is or begins with."""
+        return str(self.key[0] if isinstance(self.key, tuple) else self.key)
+
 
 class Store(Protocol):
-    """Holds items between the threads that offer them and the loop that sends them. Safe between threads."""
+    """Holds items between the threads that offer them and the loop that sends them. Safe between threads.
 
-    offered: int
-    conflated: int
-    dropped: int
+    It counts by type of message what was replaced before it was sent and what went because there was no room.
+    """
+
+    conflated: Counter[str]
+    dropped: Counter[str]
 
     def put(self, item: Item) -> None:
         """Take one item. Never blocks; beyond the bound the oldest goes."""
@@ -42,9 +49,8 @@ class LatestStore:
     """
 
     def __init__(self, limit: int) -> None:
-        self.offered = 0
-        self.conflated = 0
-        self.dropped = 0
+        self.conflated: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
         self._limit = limit
         self._items: dict[tuple[str, Hashable], Item] = {}
         self._lock = Lock()
@@ -52,13 +58,11 @@ class LatestStore:
     def put(self, item: Item) -> None:
         place = (item.group, item.key)
         with self._lock:
-            self.offered += 1
             items = self._items
             if place in items:
-                self.conflated += 1
+                self.conflated[item.kind] += 1
             elif len(items) >= self._limit:
-                del items[next(iter(items))]
-                self.dropped += 1
+                self._drop_oldest()
             items[place] = item
 
     def take(self) -> Sequence[Item]:
@@ -70,11 +74,13 @@ class LatestStore:
         with self._lock:
             newer = self._items
             self._items = {(item.group, item.key): item for item in items}
-            self.conflated += sum(place in self._items for place in newer)
+            self.conflated.update(item.kind for place, item in newer.items() if place in self._items)
             self._items.update(newer)
             while len(self._items) > self._limit:
-                del self._items[next(iter(self._items))]
-                self.dropped += 1
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self.dropped[self._items.pop(next(iter(self._items))).kind] += 1
 
     def __len__(self) -> int:
         return len(self._items)
@@ -84,17 +90,16 @@ class EveryStore:
     """Keeps every item in order, the newest ``limit`` of them."""
 
     def __init__(self, limit: int) -> None:
-        self.offered = 0
-        self.conflated = 0
-        self.dropped = 0
+        self.conflated: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
         self._items: deque[Item] = deque(maxlen=limit)
         self._limit = limit
         self._lock = Lock()
 
     def put(self, item: Item) -> None:
         with self._lock:
-            self.offered += 1
-            self.dropped += len(self._items) == self._limit
+            if len(self._items) == self._limit:
+                self.dropped[self._items[0].kind] += 1
             self._items.append(item)
 
     def take(self) -> Sequence[Item]:
@@ -105,9 +110,9 @@ class EveryStore:
     def restore(self, items: Sequence[Item]) -> None:
         with self._lock:
             room = self._limit - len(self._items)
-            kept = list(items)[-room:] if room else []
-            self.dropped += len(items) - len(kept)
-            self._items.extendleft(reversed(kept))
+            cut = max(len(items) - room, 0)
+            self.dropped.update(item.kind for item in list(items)[:cut])
+            self._items.extendleft(reversed(list(items)[cut:]))
 
     def __len__(self) -> int:
         return len(self._items)

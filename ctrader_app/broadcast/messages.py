@@ -34,10 +34,58 @@ def make(kind: str, content: object, at: float | None = None) -> Message:
     return message
 
 
-def price_content(symbol: str, bid: float, ask: float, quoted_at: datetime) -> dict[str, object]:
-    """The content of ``price_tick``. Both times are the venue's own time of the quote, ISO-8601 UTC."""
-    time = iso(quoted_at)
-    return {"symbol": symbol, "bid": bid, "ask": ask, "time": time, "timestamp": time}
+def price_content(
+    symbol: str,
+    bid: float | None,
+    ask: float | None,
+    quoted_at: datetime | None,
+    age_s: float | None = None,
+    *,
+    stale: bool = False,
+) -> dict[str, object]:
+    """The content of ``price_tick``. Both times are the venue's own time of the quote, ISO-8601 UTC.
+
+    ``age_s`` is how old the quote is while this is written, in seconds: whoever receives it counts on from there,
+    whatever its own clock says. ``stale`` says that nothing new has come for too long; only then a price may be
+    unknown (None). It is no message of another type, because a Channels consumer dies of a type it does not know.
+    """
+    time = None if quoted_at is None else iso(quoted_at)
+    content: dict[str, object] = {"symbol": symbol, "bid": bid, "ask": ask, "time": time, "timestamp": time}
+    if age_s is not None:
+        content["age_s"] = round(max(age_s, 0.0), 3)
+    if stale:
+        content["stale"] = True
+    return content
+
+
+def candle_content(
+    symbol: str,
+    timeframe: str,
+    time_s: int,
+    prices: tuple[float, float, float, float],
+    volume: float,
+) -> dict[str, object]:
+    """The content of ``candle_update``. ``time_s`` is the bar's opening in epoch seconds, ``timestamp`` the same in
+    ISO-8601; ``prices`` are open, high, low and close; ``volume`` counts ticks."""
+    open_, high, low, close = prices
+    return {
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "time": time_s,
+        "timestamp": iso(datetime.fromtimestamp(time_s, UTC)),
+        "open": open_,
+        "high": high,
+        "low": low,
+        "close": close,
+        "tick_volume": volume,
+        "volume": volume,
+    }
+
+
+def is_stale(message: Mapping[str, Any]) -> bool:
+    """Whether the message only says that a price is stale, or brings one that is."""
+    price = message.get("price")
+    return isinstance(price, Mapping) and price.get("stale") is True
 
 
 def frame_of(message: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,7 @@
 """One write, one request, one outcome."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from connectors.errors import RequestRefusedError
 from ctrader_app.connector.config import AccountRef, ConnectorConfig
@@ -11,6 +12,7 @@ from ctrader_app.connector.transport import Answer, Transport
 from ctrader_app.domain.operations import Kind
 from ctrader_app.domain.outcomes import (
     AUTHENTICATION_FAILED,
+    IDEMPOTENCY_IN_PROGRESS,
     Confirmed,
     NotSent,
     Outcome,
@@ -80,11 +82,15 @@ class Writer:
             said = answers.parse_error(answer.body)
             message = cleaned(said.message, self._config, ref)
             return outcome_of_error(answer.status, said.code, message, answer.retry_after_s, evidence)
+        if answer.status == HTTPStatus.ACCEPTED:
+            return Unknown("accepted, which is no outcome", evidence)
         try:
             fact = answers.parse_write(answer.body, sent)
         except UnreadableAnswer as error:
             return Unknown(cleaned(f"unreadable: {error.reason}", self._config, ref), evidence)
         if isinstance(fact, BrokerRejection):
+            if fact.code == IDEMPOTENCY_IN_PROGRESS:
+                return Unknown(fact.code, evidence)
             return Refused(fact.code, cleaned(fact.message, self._config, ref))
         return Confirmed(fact)
 

@@ -1,4 +1,4 @@
-"""The stream worker: two queues on two threads, and one that looks after the rest."""
+"""The stream worker: two queues on two threads, and two that look after the rest."""
 
 import logging
 import os
@@ -13,6 +13,7 @@ from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from ctrader_app.broadcast.broadcaster import Broadcaster, get_broadcaster
+from ctrader_app.conf import get_settings
 from ctrader_app.consumers.stream.accounts import AccountBook
 from ctrader_app.consumers.stream.budget import ErrorBudget, StreamFailedError
 from ctrader_app.consumers.stream.counters import Tally, total
@@ -20,10 +21,14 @@ from ctrader_app.consumers.stream.graveyard import Graveyard
 from ctrader_app.consumers.stream.intake import MarketIntake, StateIntake
 from ctrader_app.consumers.stream.market import MarketRelay
 from ctrader_app.consumers.stream.options import StreamOptions, stream_options
+from ctrader_app.consumers.stream.pulse import PulseReport
 from ctrader_app.consumers.stream.reader import QueueReader
+from ctrader_app.consumers.stream.repair import Repair
+from ctrader_app.consumers.stream.sharing import MarketShare
 from ctrader_app.consumers.stream.state import StateEvents
 from ctrader_app.consumers.stream.topology import Topology
 from ctrader_app.ledger import dead_letters, stream_workers
+from ctrader_app.operations.staleness import Judge, round_s
 
 __all__ = ["StreamFailedError", "StreamOptions", "StreamWorker", "stream_options"]
 
@@ -54,21 +59,27 @@ class StreamWorker:
 
     def _build(self) -> None:
         options, stopping = self._options, self._stopping
-        self._market_tally, self._state_tally = Tally(), Tally()
+        self._market_tally, self._state_tally, self._relay_tally = Tally(), Tally(), Tally()
+        self._repair_tally = Tally()
         self._topology = topology = Topology(options)
         self._accounts = AccountBook()
         self._graveyard = Graveyard(options, topology, self._state_tally)
         budget = ErrorBudget(options.error_budget, options.first_pause_s, options.longest_pause_s)
+        stale_after_s = get_settings().stale_after_s
+        self._relay = MarketRelay(self._broadcaster, self._relay_tally, stale_after_s=stale_after_s)
+        self._repair = Repair(self._relay, self._repair_tally, stopping)
+        self._report = PulseReport(self._relay.pulse, stale_after_s)
+        self._judge = Judge(self.name)
         self._market = MarketIntake(
             self._accounts,
-            MarketRelay(self._broadcaster, self._market_tally),
+            self._relay,
             self._graveyard,
             self._market_tally,
             topology.state.name,
         )
         self._state = StateIntake(
             self._accounts,
-            MarketRelay(self._broadcaster, self._state_tally),
+            self._relay,
             StateEvents(options.snapshot_s),
             self._graveyard,
             self._state_tally,
@@ -79,6 +90,8 @@ class StreamWorker:
         self._market.reader = self._market_reader = QueueReader(
             options, topology, topology.market, self._market.handle,
             no_ack=True, tally=self._market_tally, stopping=stopping,
+            share=None if topology.shared is None else MarketShare(topology.shared, self._market.handle),
+            consuming=self._repair.connected,
         )  # fmt: skip
         self._state.reader = self._state_reader = QueueReader(
             options, topology, topology.state, self._state.handle,
@@ -92,6 +105,7 @@ class StreamWorker:
             for name, part in (
                 ("market", self._market_reader.run),
                 ("state", self._state_reader.run),
+                ("repair", self._repair.run),
                 ("upkeep", self._upkeep),
             )
         ]
@@ -113,7 +127,7 @@ class StreamWorker:
     def counters(self) -> dict[str, int]:
         """What was counted since the start, by name (``received.price.tick``)."""
         sent = {f"layer.{name}": count for name, count in self._broadcaster.stats().items()}
-        return total((self._market_tally, self._state_tally)) | sent
+        return total((self._market_tally, self._state_tally, self._relay_tally, self._repair_tally)) | sent
 
     def _guarded(self, part: Callable[[], None]) -> None:
         """A part that ends before it was told to ends the worker: half a worker must not look like a whole one."""
@@ -133,6 +147,7 @@ class StreamWorker:
     def _upkeep(self) -> None:
         duties = [
             (self._options.beat_s, self._beat),
+            (round_s(get_settings().stale_after_s), self._hear),
             (self._options.accounts_s, self._accounts.refresh),
             (PRUNE_S, self._prune),
         ]
@@ -145,15 +160,25 @@ class StreamWorker:
                 if time.monotonic() >= due_s[index]:
                     due_s[index] = time.monotonic() + every_s
                     _attempt(duty)
+            self._repair.notice(self._market.last_event_s, self._broadcaster.retries)
             _attempt(self._graveyard.work_off)
             self._graveyard.arrived.wait(0.1)
         self._graveyard.close()
+        _attempt(self._judge.leave)
         _attempt(lambda: stream_workers.leave(self.name))
 
     def _beat(self) -> None:
         last_s = max(self._market.last_event_s, self._state.last_event_s)
         last = datetime.fromtimestamp(last_s, UTC) if last_s else None
-        stream_workers.beat(self.name, self._started_at, last, self.counters())
+        stream_workers.beat(self.name, self._started_at, last, self._account_of_itself())
+
+    def _account_of_itself(self) -> dict[str, object]:
+        return {**self.counters(), stream_workers.TICK_AGES: self._relay.ages.report()}
+
+    def _hear(self) -> None:
+        # Said before it is judged: what was heard here must not be called silent here.
+        self._report.send(time.time())
+        self._judge.round()
 
     def _prune(self) -> None:
         dead_letters.prune()

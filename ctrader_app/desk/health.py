@@ -20,14 +20,18 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from kombu import Connection
 
+from ctrader_app.broadcast.groups import normal_symbol
 from ctrader_app.conf import get_settings
+from ctrader_app.ledger import clock
 from ctrader_app.models import StreamWorker
-from ctrader_app.operations import gateway
+from ctrader_app.operations import gateway, staleness
 
 CHECK_TIMEOUT_S = 3.0
 """For each check; they run side by side, so this bounds the whole answer."""
 STREAM_FRESH_S = 15.0
 """A stream worker signs every few seconds; three missed signs are a dead one."""
+SYMBOLS_NAMED = 20
+"""Stale symbols that are named; of more it is said that there are others. Whose they are is never said."""
 RESEND_S = 0.2
 REUSE_S = 1.0
 """Asked more often than this, the last answer is repeated: anybody may ask, and every check costs a connection."""
@@ -40,6 +44,10 @@ class NotReadyError(Exception):
     """A check's finding, in words that are safe to show."""
 
 
+class StaleError(Exception):
+    """A finding to look at that does not make the process unfit, in words that are safe to show."""
+
+
 Check = Callable[[], Awaitable[str]]
 
 
@@ -49,6 +57,12 @@ class Finding:
 
     ok: bool
     detail: str
+    is_stale: bool = False
+
+    @property
+    def status(self) -> str:
+        """ok, stale or fail."""
+        return "stale" if self.is_stale else "ok" if self.ok else "fail"
 
 
 @require_safe
@@ -58,15 +72,17 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 async def readyz(_request: HttpRequest) -> HttpResponse:
-    """200 when every part answers, else 503; each part is named with ``ok`` or ``fail``."""
+    """200 when every part answers, else 503; each part is named with ``ok``, ``stale`` or ``fail``.
+
+    Stale prices leave it at 200: markets close, and no other web process would have younger ones.
+    """
     findings = await _recent()
     ready = all(finding.ok for finding in findings.values())
     return JsonResponse(
         {
             "status": "ok" if ready else "fail",
             "checks": {
-                name: {"status": "ok" if finding.ok else "fail", "detail": finding.detail}
-                for name, finding in findings.items()
+                name: {"status": finding.status, "detail": finding.detail} for name, finding in findings.items()
             },
         },
         status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
@@ -100,6 +116,8 @@ async def run_checks(checks: Mapping[str, Check], timeout_s: float = CHECK_TIMEO
 async def _judged(check: Check, timeout_s: float) -> Finding:
     try:
         return Finding(ok=True, detail=await asyncio.wait_for(check(), timeout_s))
+    except StaleError as error:
+        return Finding(ok=True, detail=str(error), is_stale=True)
     except NotReadyError as error:
         return Finding(ok=False, detail=str(error))
     except TimeoutError:
@@ -181,10 +199,22 @@ def _stream() -> str:
     return f"signed {max(age_s, 0.0):.1f} s ago"
 
 
+def _prices() -> str:
+    limit_s = get_settings().stale_after_s
+    watched = staleness.prices(clock.now())
+    stale = sorted({normal_symbol(each.stream.symbol) for each, age_s in watched if age_s > limit_s})
+    count = sum(age_s > limit_s for _, age_s in watched)
+    if count:
+        named = ", ".join(stale[:SYMBOLS_NAMED]) + (" and others" if len(stale) > SYMBOLS_NAMED else "")
+        raise StaleError(f"{count} of {len(watched)} have brought nothing for over {limit_s:g} s: {named}")
+    return f"{len(watched)} wanted, none stale"
+
+
 CHECKS: Mapping[str, Check] = {
     "database": _with_database(_database),
     "broker": _in_thread(_broker),
     "layer": _layer,
     "microservice": _in_thread(_microservice),
     "stream": _with_database(_stream),
+    "prices": _with_database(_prices),
 }

@@ -124,7 +124,9 @@ def _compare_orders(
 
 
 def _filled_in(fact: PositionFact, known: PositionFact) -> PositionFact:
-    # What a statement leaves out did not go away.
+    # What a statement leaves out did not go away. Most say what is known, and ten thousand copies take their time.
+    if fact == known:
+        return fact
     return replace(
         fact,
         current_price=known.current_price if fact.current_price is None else fact.current_price,

@@ -8,7 +8,7 @@
 | 401, 403 | Refused, as an authentication failure (the connector has reconnected once by then) |
 | 429, 503 with Retry-After | NotSent, with the wait |
 | no connection: refused, DNS, TLS handshake, connect timeout | NotSent |
-| anything else: timeout, reset, 5xx, redirects, unreadable 2xx, 409 IDEMPOTENCY_IN_PROGRESS | Unknown |
+| anything else: timeout, reset, 5xx, redirects, unreadable 2xx, 202, IDEMPOTENCY_IN_PROGRESS | Unknown |
 """
 
 from dataclasses import dataclass
@@ -66,6 +66,15 @@ _REFUSALS = frozenset(
 )
 _AUTHENTICATION = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+def is_about_the_write(code: str) -> bool:
+    """Whether a refusal with this code speaks of the write itself.
+
+    A failed authentication, an answer without a code (a proxy's 404), or a key that the service knows otherwise tell
+    nothing about another sending of the same write.
+    """
+    return not code.startswith((AUTHENTICATION_FAILED, "IDEMPOTENCY_", "HTTP_"))
 
 
 def outcome_of_error(status: int, code: str, message: str, retry_after_s: float | None, evidence: str) -> Outcome:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ctrader_app.models import SubscriptionLease
@@ -72,7 +73,8 @@ def is_produced(stream: Stream) -> bool:
 
 def confirm(stream: Stream) -> None:
     """Note that the microservice agrees to produce the stream, on everybody's lease."""
-    _live(_of(stream)).update(confirmed_at=timezone.now())
+    now = timezone.now()
+    _live(_of(stream)).update(confirmed_at=now, produced_since=Coalesce("produced_since", now))
 
 
 def dead_streams() -> list[Stream]:

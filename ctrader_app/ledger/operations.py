@@ -167,10 +167,27 @@ def succeed(operation: Operation, result: Mt5Dict, why: Why, now: datetime) -> b
     )
 
 
-def end(operation: Operation, state: State, *, code: str, message: str, why: Why, now: datetime) -> bool:
-    """To REFUSED, EXPIRED or FAILED, with the code and message that callers get."""
+def end(
+    operation: Operation,
+    state: State,
+    *,
+    code: str,
+    message: str,
+    why: Why,
+    now: datetime,
+    unless_doubted: bool = False,
+) -> bool:
+    """To REFUSED, EXPIRED or FAILED, with the code and message that callers get.
+
+    ``unless_doubted``: not if somebody has put it in doubt meanwhile.
+    """
     return _move(
-        operation, state, why, now, changes={"error_code": code[:80], "error_message": message[:EVIDENCE_LIMIT]}
+        operation,
+        state,
+        why,
+        now,
+        changes={"error_code": code[:80], "error_message": message[:EVIDENCE_LIMIT]},
+        unless_doubted=unless_doubted,
     )
 
 
@@ -194,6 +211,13 @@ def note_resolution(operation: Operation, *, resolve_after: datetime, absences: 
     )
 
 
+def note_question(operation: Operation, *, why: Why, now: datetime) -> None:
+    """A person wants this doubt examined: that belongs in the audit trail, whatever comes of it."""
+    Operation.objects.filter(pk=operation.pk, state=State.IN_DOUBT.value).update(
+        state=State.IN_DOUBT.value, updated_at=now, **why.columns()
+    )
+
+
 def _move(
     operation: Operation,
     target: State,
@@ -202,12 +226,14 @@ def _move(
     *,
     changes: Mapping[str, object],
     before_deadline: bool = False,
+    unless_doubted: bool = False,
 ) -> bool:
     values: dict[str, object] = {"state": target.value, "updated_at": now, **why.columns(), **changes}
     if target not in OPEN:
         values["finished_at"] = now
+    allowed = sources(target) - ({State.IN_DOUBT} if unless_doubted else frozenset())
     # A sender that was taken for dead must not speak for the attempt that followed its own: attempts guards that.
-    if not statements.move(operation, values, sources=sorted(sources(target)), before_deadline=before_deadline):
+    if not statements.move(operation, values, sources=sorted(allowed), before_deadline=before_deadline):
         return False
     for name, value in values.items():
         setattr(operation, name, value)

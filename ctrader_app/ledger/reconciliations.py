@@ -97,6 +97,11 @@ def claim(run_id: UUID, at: datetime) -> ReconciliationRun | None:
     return ReconciliationRun.objects.select_related("account").get(pk=run_id)
 
 
+def running(run_id: UUID) -> ReconciliationRun | None:
+    """The run, if it was claimed and has not ended."""
+    return ReconciliationRun.objects.select_related("account").filter(pk=run_id, state=State.RUNNING).first()
+
+
 def finish(run: ReconciliationRun, *, at: datetime, opened: int, changed: int, closed: int, note: str = "") -> None:
     """RUNNING -> DONE, in the transaction that changed the books. Raises RunGoneError when it is not ours any more."""
     if not _ours(run).update(

@@ -109,8 +109,6 @@ def _positions(account: TradingAccount, book: OpenBook, also: Iterable[str]) -> 
     others = {fact.position_id for fact in book.positions}.union(also).difference(rows)
     if others:
         rows |= {row.position_id: row for row in Position.objects.filter(account=account, position_id__in=others)}
-    for row in rows.values():
-        row.account = account
     return rows
 
 
@@ -181,7 +179,7 @@ class _Changes:
         row.is_settled = False
         row.close_time = row.close_price = None
         row.observed_at = self._snapshot.asked_at
-        self._touched[fact.position_id] = row
+        self._touch(row)
 
     def _settle(self, row: Position, sync: SyncFact) -> None:
         ending = ending_of(sync)
@@ -201,6 +199,10 @@ class _Changes:
         row.is_settled = is_settled
         row.volume = ZERO
         row.observed_at = max(row.observed_at, self._snapshot.asked_at)
+        self._touch(row)
+
+    def _touch(self, row: Position) -> None:
+        row.account = self._account  # the same object for every receiver of a signal, and no query for it
         self._touched[row.position_id] = row
 
     def write(self) -> None:

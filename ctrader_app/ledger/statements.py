@@ -4,10 +4,10 @@ them than the database to carry it out: together a third of what an order costs 
 Names come from the models and values are parameters: nothing of what a caller or a venue says becomes SQL.
 """
 
+import threading
 import uuid
 from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -47,9 +47,10 @@ class _Columns(Generic[Row]):
 
 
 class _Fetch:
-    """One operation with its account and the kill switch."""
+    """One operation with its account and the kill switch, on one connection."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
         self._operation = _Columns(Operation, "o", connection)
         self._account = _Columns(TradingAccount, "a", connection)
         self._sql = (
@@ -59,7 +60,8 @@ class _Fetch:
             f"JOIN {_table(TradingAccount, connection)} a ON a.id = o.account_id WHERE o.id = %s"
         )
 
-    def __call__(self, operation_id: uuid.UUID, connection: BaseDatabaseWrapper) -> Operation | None:
+    def __call__(self, operation_id: uuid.UUID) -> Operation | None:
+        connection = self.connection
         parameters = (TradingControl.SINGLETON, _FIELDS["id"].get_db_prep_value(operation_id, connection))
         with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
@@ -72,16 +74,17 @@ class _Fetch:
         return operation
 
 
-_fetches: WeakKeyDictionary[BaseDatabaseWrapper, _Fetch] = WeakKeyDictionary()
+_local = threading.local()
+"""The thread's _Fetch, as connections are a thread's own: one that is kept elsewhere would outlive its thread."""
 
 
 def fetch(operation_id: uuid.UUID) -> Operation:
     """The row with its account and the kill switch. Raises Operation.DoesNotExist."""
     connection = connections[DEFAULT_DB_ALIAS]
-    select = _fetches.get(connection)
-    if select is None:
-        select = _fetches[connection] = _Fetch(connection)
-    operation = select(operation_id, connection)
+    select: _Fetch | None = getattr(_local, "fetch", None)
+    if select is None or select.connection is not connection:
+        select = _local.fetch = _Fetch(connection)
+    operation = select(operation_id)
     if operation is None:
         raise Operation.DoesNotExist(f"no operation {operation_id}")
     return operation

@@ -7,6 +7,9 @@ from django.utils import timezone
 
 from ctrader_app.models import StreamWorker
 
+TICK_AGES = "tick_ages"
+"""Among the counters, the one that is no number: how many prices were sent at which age."""
+
 
 def beat(name: str, started_at: datetime, last_event_at: datetime | None, counters: Mapping[str, object]) -> None:
     """Say that the worker lives, and what it has counted since its start."""

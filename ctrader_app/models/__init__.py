@@ -4,12 +4,23 @@ from ctrader_app.models.access import ApiToken, SocketTicket
 from ctrader_app.models.account import TradingAccount, TradingControl
 from ctrader_app.models.book import Deal, Order, Position
 from ctrader_app.models.operation import Operation, OperationTransition
-from ctrader_app.models.stream import DeadLetter, ProcessedEvent, ReconciliationRun, StreamWorker, SubscriptionLease
+from ctrader_app.models.stream import (
+    DeadLetter,
+    Duty,
+    Feed,
+    ProcessedEvent,
+    ReconciliationRun,
+    StreamWorker,
+    SubscriptionLease,
+    WebProcess,
+)
 
 __all__ = [
     "ApiToken",
     "DeadLetter",
     "Deal",
+    "Duty",
+    "Feed",
     "Operation",
     "OperationTransition",
     "Order",
@@ -21,4 +32,5 @@ __all__ = [
     "SubscriptionLease",
     "TradingAccount",
     "TradingControl",
+    "WebProcess",
 ]

@@ -109,6 +109,9 @@ class SubscriptionLease(models.Model):
     confirmed_at = models.DateTimeField(
         null=True, blank=True, help_text="When the microservice last agreed to produce this stream."
     )
+    produced_since = models.DateTimeField(
+        null=True, blank=True, help_text="When it first did: from then on the stream is expected to bring something."
+    )
 
     class Meta:
         constraints = [
@@ -118,3 +121,46 @@ class SubscriptionLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.timeframe or 'ticks'} for {self.holder}"
+
+
+class Feed(models.Model):
+    """What a wanted stream last brought, and when, as the stream worker that reads it says every few seconds."""
+
+    group = models.CharField(primary_key=True, max_length=100, help_text="The Channels group of its prices or bars.")
+    # Without an index: PostgreSQL then rewrites a row in its place, and this one is written every few seconds.
+    last_event_at = models.DateTimeField(help_text="When it last brought something new.")
+    quoted_at = models.DateTimeField(null=True, blank=True, help_text="The venue's own time of that quote.")
+    # As they are relayed: nothing is computed from them.
+    bid = models.FloatField(null=True, blank=True)
+    ask = models.FloatField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.group
+
+
+class Duty(models.Model):
+    """A job that one process at a time does, and another takes over when it has died."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    holder = models.CharField(max_length=120)
+    until = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "duties"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"
+
+
+class WebProcess(models.Model):
+    """A web process with open sockets: it says so every few seconds, and takes its leave with the last of them."""
+
+    name = models.CharField(primary_key=True, max_length=120, help_text="host:pid:random")
+    seen_at = models.DateTimeField()
+    sockets = models.JSONField(default=dict, help_text="Open sockets by kind: prices, accounts.")
+
+    class Meta:
+        verbose_name_plural = "web processes"
+
+    def __str__(self) -> str:
+        return self.name

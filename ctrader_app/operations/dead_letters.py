@@ -6,6 +6,7 @@ from kombu.exceptions import OperationalError
 from ctrader_app.conf import get_settings
 from ctrader_app.ledger import dead_letters
 from ctrader_app.models import DeadLetter
+from ctrader_app.operations.queues import state_queue
 
 Status = DeadLetter.Status
 
@@ -16,11 +17,6 @@ _BOUNDED = {"read_timeout": PUBLISH_TIMEOUT_S, "write_timeout": PUBLISH_TIMEOUT_
 
 class CannotReplayError(Exception):
     """The letter cannot be tried again; the message says why."""
-
-
-def state_queue(stem: str) -> str:
-    """The queue of state events: durable, read by the type of each event, so that a replayed tick finds its way."""
-    return f"{stem}.state"
 
 
 def replay(dead_letter_id: int) -> None:

@@ -31,6 +31,10 @@ RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
 """What was not sent is tried again after 0.25 s, doubling up to 5 s: a restarting service is back within seconds."""
 
+CLAIM_GOOD_FOR = timedelta(seconds=5)
+"""A sender that is held up for longer between its claim and its first byte (a machine that was paused, a database that
+stalled) does not send: others may take it for dead by then. ``gateway.longest_write_s`` leaves twice that."""
+
 LONGEST_MESSAGE_DELAY_S = 10.0
 """A delayed message sits unacknowledged in a worker; anything longer is left to the sweep."""
 
@@ -98,6 +102,10 @@ def _claim_and_send(operation: Operation, prepared: Prepared, actor: str, *, red
     if not claimed:
         return _claim_lost(operation, actor, redelivered=redelivered)
     announce(operation)
+    now = clock.now()
+    # The database judged the deadline when it was asked, and may have granted the claim much later.
+    if now >= operation.deadline or operation.claimed_at is None or now - operation.claimed_at > CLAIM_GOOD_FOR:
+        return _not_sent(operation, "the sender was held up after its claim", 0.0, actor, now)
     outcome = gateway.client().write(
         gateway.ref_of(operation.account), Kind(operation.kind), prepared.body, str(operation.pk)
     )
@@ -125,7 +133,11 @@ def _record(operation: Operation, outcome: outcomes.Outcome, actor: str) -> Verd
             return confirmed(operation, answer, Why("confirmed by the venue", actor), now)
         case outcomes.Refused(code, message):
             why = Why("refused by the venue", actor, f"{code}: {message}")
-            return ended(operation, State.REFUSED, code=code, message=message, why=why, now=now)
+            # Who took us for dead may have replayed it, and what refused us may have let that pass.
+            unless_doubted = not outcomes.is_about_the_write(code)
+            return ended(
+                operation, State.REFUSED, code=code, message=message, why=why, now=now, unless_doubted=unless_doubted
+            )
         case outcomes.NotSent(reason, retry_after_s):
             return _not_sent(operation, reason, retry_after_s, actor, now)
         case outcomes.Unknown(reason, evidence):

@@ -27,10 +27,17 @@ def denial_of(operation: Operation, intent: Intent) -> Denial | None:
     Asked right before sending, so that a switch thrown while the operation was queued still stops it. Switches and
     checks stop opening only: closing, protecting and cancelling lower risk and stay possible.
     """
-    settings = get_settings()
-    if not settings.execution_enabled:
+    stop = stop_of(operation)
+    if stop is not None or intent.kind in RISK_REDUCING:
+        return stop
+    return _first_objection(get_settings().pre_trade_checks, operation.account, intent)
+
+
+def stop_of(operation: Operation) -> Denial | None:
+    """The switch that stops this operation now, or None."""
+    if not get_settings().execution_enabled:
         return Denial("DENIED_EXECUTION_DISABLED", "CTRADER_EXECUTION_ENABLED is off: no write leaves this process")
-    if intent.kind in RISK_REDUCING:
+    if operation.kind in RISK_REDUCING:
         return None
     if not operation.account.trading_enabled:
         return Denial("DENIED_ACCOUNT_STOPPED", "opening trades is stopped for this account")
@@ -38,7 +45,7 @@ def denial_of(operation: Operation, intent: Intent) -> Denial | None:
         return Denial(
             "DENIED_OPENING_STOPPED", operation.opening_stopped or "opening trades is stopped for all accounts"
         )
-    return _first_objection(settings.pre_trade_checks, operation.account, intent)
+    return None
 
 
 def _first_objection(checks: tuple[str, ...], account: TradingAccount, intent: Intent) -> Denial | None:

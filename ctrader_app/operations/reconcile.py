@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 ABANDONED_AFTER_S = 300.0
 """No living worker reads for longer: see the bounds of ctrader_app.operations.reading."""
 
+WORKER_DIED = "its worker died"
+
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
 """Retries go on for as long as the venue cannot be read, ever more slowly. Far below the 30 minutes after which
@@ -83,17 +85,21 @@ def request(account: TradingAccount, cause: str) -> ReconciliationRun:
     return reconciliations.request(account, cause)
 
 
-def run(run_id: UUID, reader: BookReader | None = None) -> Verdict:
-    """Do the waiting run ``run_id``; a message that is delivered again finds nothing to do.
+def run(run_id: UUID, reader: BookReader | None = None, *, redelivered: bool = False) -> Verdict:
+    """Do the waiting run ``run_id``; a message that came twice finds nothing to do.
 
-    Reads through this process's client unless told otherwise. Must be called with no transaction open.
+    One that was ``redelivered`` comes from a worker that died or lost its broker or database: if the run was claimed
+    and has not ended, it is given up for a new one, and what the first worker may still have read is not applied.
+    Reads through this process's client unless told otherwise. Must be called with no transaction open. Raises
+    django.db.Error when the database is away; the message should then be delivered again.
     """
     try:
         claimed = reconciliations.claim(run_id, timezone.now())
     except RunBusyError:
         return Busy()
     if claimed is None:
-        return Done()
+        lost = reconciliations.running(run_id) if redelivered else None
+        return Done() if lost is None else _failed(lost, WORKER_DIED)
     try:
         return _do(claimed, reader or gateway.client())
     except RunGoneError:
@@ -112,7 +118,7 @@ def recover_abandoned(now: datetime) -> tuple[UUID, ...]:
     recovered: list[UUID] = []
     for lost in reconciliations.abandoned(now - timedelta(seconds=ABANDONED_AFTER_S)):
         try:
-            recovered.append(reconciliations.fail(lost, "its worker died", now).pk)
+            recovered.append(reconciliations.fail(lost, WORKER_DIED, now).pk)
         except RunGoneError:
             continue
     return tuple(recovered)

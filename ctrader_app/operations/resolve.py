@@ -18,12 +18,16 @@ from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Why
 from ctrader_app.models import Operation
 from ctrader_app.operations import gateway
+from ctrader_app.operations.gate import stop_of
 from ctrader_app.operations.looking import look
 from ctrader_app.operations.settle import confirmed, ended, finished
 from ctrader_app.operations.verdicts import FollowUp, Verdict
 
 REPLAY_PROMISE_S = 23 * 3600
 """Services promise to replay for 24 hours; the last one is left to differing clocks."""
+
+REPLAYS_ALONE = 3
+"""Replays that prove nothing before the account is looked at besides: a key may be stuck for as long as it is kept."""
 
 FIRST_LOOK_S = 0.5
 LAST_LOOK_S = 60.0
@@ -41,15 +45,19 @@ def resolve(operation_id: uuid.UUID, *, actor: str) -> Verdict:
 
 
 def _may_replay(operation: Operation, now: datetime) -> bool:
-    """Whether asking again under the same key cannot do it twice, nor do it too late.
+    """Whether asking again under the same key cannot do it twice, nor do it too late, nor do what is stopped by now.
 
-    An order carries its own expiry; a close or a modify does not, so past its deadline it is settled by looking.
+    The replay may be the first to arrive, and then it is carried out. An order carries its own expiry: past it a
+    replay only tells. A close or a modify does not, so past its deadline it is settled by looking.
     """
-    if not get_settings().idempotent_writes or operation.body is None or operation.claimed_at is None:
+    settings = get_settings()
+    if not settings.idempotent_writes or operation.body is None or operation.claimed_at is None:
         return False
-    if (now - operation.claimed_at).total_seconds() > REPLAY_PROMISE_S:
+    if not settings.execution_enabled or (now - operation.claimed_at).total_seconds() > REPLAY_PROMISE_S:
         return False
-    return Kind(operation.kind) is Kind.PLACE or now < operation.deadline
+    if now < operation.deadline:
+        return stop_of(operation) is None
+    return Kind(operation.kind) is Kind.PLACE
 
 
 def _replay(operation: Operation, actor: str) -> Verdict:
@@ -59,33 +67,35 @@ def _replay(operation: Operation, actor: str) -> Verdict:
     match outcome:
         case outcomes.Confirmed(answer):
             return confirmed(operation, answer, Why("confirmed by a replay under the same key", actor), now)
-        case outcomes.Refused(code, message) if _is_verdict(code):
+        case outcomes.Refused(code, message) if outcomes.is_about_the_write(code):
             why = Why("refused by a replay under the same key", actor, f"{code}: {message}")
             return ended(operation, State.REFUSED, code=code, message=message, why=why, now=now)
         case outcomes.Refused(code, message):
-            return _still(operation, Why(f"the replay proved nothing: {code}", actor, message), now)
+            return _unproven(operation, Why(f"the replay proved nothing: {code}", actor, message), now)
         case outcomes.NotSent(reason):
             return _still(operation, Why(f"the replay did not get through: {reason}", actor), now)
         case outcomes.Unknown(reason, evidence):
-            return _still(operation, Why(f"the replay proved nothing: {reason}", actor, evidence), now)
+            return _unproven(operation, Why(f"the replay proved nothing: {reason}", actor, evidence), now)
 
 
-def _is_verdict(code: str) -> bool:
-    """Whether a refused replay speaks of the write itself.
+def _unproven(operation: Operation, why: Why, now: datetime) -> Verdict:
+    """A replay's answer tells more than looking does, so it gets its chances; then an effect that is seen counts too.
 
-    A failed authentication, an answer without a code (a proxy's 404), or a key that the service knows otherwise say
-    nothing about what the first sending did.
+    An absence does not: this very replay may still be carried out.
     """
-    about_the_request = (outcomes.AUTHENTICATION_FAILED, "IDEMPOTENCY_", "HTTP_")
-    return not code.startswith(about_the_request)
+    if operation.resolutions < REPLAYS_ALONE:
+        return _still(operation, why, now)
+    return _look(operation, why.actor, after=f"{why.reason}; ")
 
 
-def _look(operation: Operation, actor: str) -> Verdict:
+def _look(operation: Operation, actor: str, after: str = "") -> Verdict:
+    """Settle it by what the account shows. ``after``: what was tried before, for the audit trail."""
     asked_at = clock.now()
     try:
         reading = look(operation)
     except ConnectorError as error:
-        return _still(operation, Why(f"the account could not be read: {error.code}", actor, error.message), asked_at)
+        why = Why(f"{after}the account could not be read: {error.code}", actor, error.message)
+        return _still(operation, why, asked_at)
     now = clock.now()
     match reading:
         case doubt.Happened(answer, reason):
@@ -93,10 +103,10 @@ def _look(operation: Operation, actor: str) -> Verdict:
         case doubt.Refuted(code, reason):
             why = Why("it was found to be without effect", actor, reason)
             return ended(operation, State.REFUSED, code=code, message=reason, why=why, now=now)
-        case doubt.Absent(reason):
+        case doubt.Absent(reason) if not after:
             return _absent(operation, reason, actor, asked_at, now)
-        case doubt.Inconclusive(reason):
-            return _still(operation, Why("looking proved nothing", actor, reason), now)
+        case doubt.Absent(reason) | doubt.Inconclusive(reason):
+            return _still(operation, Why(f"{after}looking proved nothing", actor, reason), now)
 
 
 def _absent(operation: Operation, reason: str, actor: str, asked_at: datetime, now: datetime) -> Verdict:
@@ -169,4 +179,5 @@ def settle_as_not_happened(operation_id: uuid.UUID, actor: str) -> Verdict | Non
 
 def ask_again(operation_id: uuid.UUID, actor: str) -> Verdict:
     """A person wants it examined now."""
+    ledger.note_question(ledger.get(operation_id), why=Why("a person asks again", actor), now=clock.now())
     return resolve(operation_id, actor=actor)

@@ -24,9 +24,18 @@ def confirmed(operation: Operation, answer: WriteAnswer, why: Why, now: datetime
     return finished(operation)
 
 
-def ended(operation: Operation, state: State, *, code: str, message: str, why: Why, now: datetime) -> Verdict:
-    """To REFUSED, EXPIRED or FAILED."""
-    if not ledger.end(operation, state, code=code, message=message, why=why, now=now):
+def ended(
+    operation: Operation,
+    state: State,
+    *,
+    code: str,
+    message: str,
+    why: Why,
+    now: datetime,
+    unless_doubted: bool = False,
+) -> Verdict:
+    """To REFUSED, EXPIRED or FAILED; ``unless_doubted``: not if somebody has put it in doubt meanwhile."""
+    if not ledger.end(operation, state, code=code, message=message, why=why, now=now, unless_doubted=unless_doubted):
         return _settled_elsewhere(operation)
     return finished(operation)
 

@@ -17,6 +17,7 @@ from ctrader_app.domain.numbers import to_decimal
 from ctrader_app.models import TradingAccount
 from ctrader_app.operations import gateway, subscriptions
 from ctrader_app.platform.handle import CTraderHandle, assert_can_wait
+from ctrader_app.platform.loops import outside_loop
 from ctrader_app.tasks import queue
 from ctrader_app.wire.errors import UnreadableAnswer
 from ctrader_app.wire.times import read_time
@@ -103,7 +104,7 @@ class CTraderPlatform:
         return self._submit(CancelIntent.of_arguments(order_id), idempotency_key)
 
     def _submit(self, intent: Intent, key: str | None, ttl_s: float | None = None) -> CTraderHandle:
-        return CTraderHandle(queue.submit(self._account, intent, key=key, ttl_s=ttl_s))
+        return CTraderHandle(outside_loop(lambda: queue.submit(self._account, intent, key=key, ttl_s=ttl_s)))
 
     # -- reads -------------------------------------------------------------------------------------------------
 

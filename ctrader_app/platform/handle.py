@@ -24,6 +24,7 @@ from ctrader_app.ledger import operations as ledger
 from ctrader_app.ledger.operations import Standing
 from ctrader_app.models import Operation
 from ctrader_app.platform.drive import drive, has_no_worker, in_task
+from ctrader_app.platform.loops import outside_loop
 from ctrader_app.platform.watcher import watcher
 
 _ERRORS: dict[State, type[WriteError]] = {
@@ -55,12 +56,12 @@ class CTraderHandle:
     @property
     def state(self) -> str:
         """The row's state, read now."""
-        return self._read().state.value
+        return outside_loop(self._read).state.value
 
     @property
     def result(self) -> Mt5Dict | None:
         """The MT5-shaped result once succeeded."""
-        return self._read().result
+        return outside_loop(self._read).result
 
     def _read(self) -> Standing:
         return ledger.standing(self._id)

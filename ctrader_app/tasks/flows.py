@@ -4,10 +4,13 @@ Every task takes the id of a row and may be delivered any number of times: the r
 """
 
 import logging
+import time
 import uuid
 from typing import Any
 
 from celery import Task, shared_task
+from celery.exceptions import Reject
+from django.db import InterfaceError, OperationalError
 
 from ctrader_app.operations import reconcile
 from ctrader_app.operations.execute import LONGEST_MESSAGE_DELAY_S, execute
@@ -19,6 +22,9 @@ from ctrader_app.tasks.queue import QueueUnavailable, enqueue, enqueue_sync
 logger = logging.getLogger(__name__)
 
 _Task = Task[Any, Any]
+
+DATABASE_WAIT_S = 1.0
+"""Before a reconciliation is tried again whose database was away."""
 
 
 def _run(task: _Task, operation_id: str) -> str:
@@ -71,10 +77,15 @@ def resolve_doubt(self: _Task, operation_id: str) -> str:
     return _follow(resolve(uuid.UUID(operation_id), actor=_actor(self)))
 
 
-@shared_task(name=names.SYNC)
-def sync(run_id: str) -> str:
+@shared_task(name=names.SYNC, bind=True)
+def sync(self: _Task, run_id: str) -> str:
     """Reconcile one account's books. Returns what became of the run."""
-    verdict = reconcile.run(uuid.UUID(run_id))
+    try:
+        verdict = reconcile.run(uuid.UUID(run_id), redelivered=_is_redelivered(self))
+    except (InterfaceError, OperationalError) as error:
+        # The run may be claimed and nobody's: only this message knows that, so it comes back until it could say so.
+        time.sleep(DATABASE_WAIT_S)
+        raise Reject(repr(error), requeue=True) from error
     if isinstance(verdict, reconcile.Busy):
         return "busy"
     if isinstance(verdict, reconcile.Failed):

@@ -33,7 +33,8 @@ def submit(
         ttl_s = settings.reduce_ttl_s if intent.kind in RISK_REDUCING else settings.order_ttl_s
     operation, is_new = ledger.open_operation(account, intent, key=key, ttl_s=ttl_s, now=clock.now(), actor=actor)
     if is_new:
-        transaction.on_commit(lambda: _leave(operation))
+        # Robust: the intent is on record, and a caller who sees an error would ask for it again.
+        transaction.on_commit(lambda: _leave(operation), robust=True)
     return operation
 
 

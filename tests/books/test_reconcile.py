@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connectors.errors import AuthenticationError, ConnectionError, RequestRefusedError  # noqa: A004 - its name
 from ctrader_app.domain.facts import Direction, OpenBook, SyncFact
-from ctrader_app.ledger import books, signals
+from ctrader_app.ledger import books, reconciliations, signals
 from ctrader_app.models import Deal, Order, Position, ReconciliationRun, TradingAccount
 from ctrader_app.operations import reading, reconcile
 from ctrader_app.operations.reconcile import Busy, Done, Failed, Verdict
@@ -390,6 +390,33 @@ class TestRivals:
         assert not Position.objects.exists()
         assert reconcile.run(recovered[0], venue) == Done()
         assert Position.objects.count() == 1
+
+    @pytest.mark.parametrize("redelivered", [True, False])
+    def test_a_run_whose_worker_died_is_taken_over_by_its_message(
+        self, account: TradingAccount, *, redelivered: bool
+    ) -> None:
+        lost = reconcile.request(account, "event")
+        assert reconciliations.claim(lost.pk, timezone.now()) is not None
+        venue = ScriptedVenue(position("1"))
+        verdict = reconcile.run(lost.pk, venue, redelivered=redelivered)
+        assert venue.books_read == 0
+        if not redelivered:
+            assert verdict == Done()  # it may be alive
+            return
+        assert isinstance(verdict, Failed)
+        assert verdict.retry_in_s <= 1.0
+        assert reconcile.run(lost.pk, venue, redelivered=True) == Done()
+        assert reconcile.run(verdict.next_run, venue, redelivered=True) == Done()
+        assert row().is_open
+
+    def test_a_run_that_was_taken_over_applies_nothing(self, account: TradingAccount) -> None:
+        venue = ScriptedVenue(position("1"))
+        waiting = reconcile.request(account, "event")
+        verdicts: list[Verdict] = []
+        venue.on_book = lambda: verdicts.append(reconcile.run(waiting.pk, ScriptedVenue(), redelivered=True))
+        assert reconcile.run(waiting.pk, venue) == Done()
+        assert [type(verdict) for verdict in verdicts] == [Failed]
+        assert not Position.objects.exists()
 
     def test_no_transaction_is_open_while_the_venue_is_asked(self, account: TradingAccount) -> None:
         open_during: list[bool] = []

@@ -48,7 +48,7 @@ def test_under_pressure_only_the_newest_of_each_group_is_sent(layer: RecordingLa
     layer.hold = False
     wait_until(lambda: broadcaster.stats()["pending"] == 0 and len(layer.sent) == 4)
     assert layer.values() == {"first": [0], "g0": [999], "g1": [997], "g2": [998]}
-    assert broadcaster.stats()["conflated"] == 997
+    assert broadcaster.stats()["conflated.price_tick"] == 997
 
 
 def test_every_bar_arrives_under_pressure(layer: RecordingLayer, broadcaster: Broadcaster) -> None:

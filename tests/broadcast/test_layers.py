@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 from channels.layers import channel_layers
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -82,3 +84,27 @@ async def test_what_waited_while_redis_was_away_is_sent_when_it_is_back(
     await wait_until_async(lambda: broadcaster.stats()["sent"] == 11)
     assert broadcaster.stats()["pending"] == 0
     await close(layer)
+
+
+async def test_a_redis_that_forbids_scripts_carries_the_same(redis_url: str, broadcaster: Broadcaster) -> None:
+    with redis.Redis.from_url(redis_url) as admin:
+        rights = ["+@all", "-@scripting"]
+        admin.acl_setuser("plain", enabled=True, passwords=["+pw"], keys=["*"], channels=["*"], categories=rights)
+    parts = urlsplit(redis_url)
+    layer = RedisPubSubChannelLayer(hosts=[parts._replace(netloc=f"plain:pw@{parts.netloc}").geturl()])
+    before = channel_layers.set("default", layer)
+    try:
+        channel = await layer.new_channel()
+        await layer.group_add("g", channel)
+        broadcaster.use_loop(asyncio.get_running_loop())
+        for number in range(90):
+            broadcaster.send("g", make("price_tick", number))
+        async with asyncio.timeout(10):
+            assert [(await layer.receive(channel))["price"] for _ in range(90)] == list(range(90))
+        assert broadcaster.stats()["retries"] == 0
+        await layer.group_discard("g", channel)
+        await close(layer)
+    finally:
+        channel_layers.backends.pop("default", None)
+        if before is not None:
+            channel_layers.set("default", before)

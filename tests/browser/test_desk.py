@@ -1,5 +1,6 @@
 """The desk in a real browser, on the embedded system: what a person sees and does."""
 
+import json
 import re
 from typing import Any
 
@@ -364,6 +365,15 @@ def test_a_silent_price_is_marked_and_a_lost_socket_comes_back(desk: Desk) -> No
     expect(page.locator("#stale")).to_be_hidden()
     muted = True
     expect(page.locator("#stale")).to_have_text("stale price", timeout=8000)
+    said = {"symbol": "EURUSD", "bid": 1.2345, "ask": 1.2347, "time": None, "timestamp": None}
+    sockets[-1].send(json.dumps({"type": "live_price", "data": {**said, "age_s": 20.0, "stale": True}}))
+    expect(page.locator("#stale")).to_have_text(re.compile(r"^stale: nothing since \d\d?:\d\d:\d\d"))
+    expect(page.locator("#quote")).to_have_attribute("data-stale", "true")
+    expect(page.locator("#bid")).to_have_text("1.23450")
+    nothing = {"symbol": "EURUSD", "bid": None, "ask": None, "time": None, "timestamp": None}
+    sockets[-1].send(json.dumps({"type": "live_price", "data": {**nothing, "age_s": 200_000.0, "stale": True}}))
+    expect(page.locator("#stale")).to_have_text(re.compile(r"^stale: nothing since \d+/\d+/\d+ "))
+    expect(page.locator("#bid")).to_have_text("1.23450")
     muted = False
     expect(page.locator("#stale")).to_be_hidden()
 

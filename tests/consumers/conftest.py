@@ -163,6 +163,15 @@ class Browser:
 
 Open = Callable[..., Any]
 
+PULSE = "pulse."
+"""How the groups begin by which a process notices that it has missed something."""
+
+
+async def lose_pulses(layer: InMemoryChannelLayer) -> None:
+    """Have the process hear a pulse far ahead of the last one."""
+    [group] = [group for group in layer.groups if group.startswith(PULSE)]
+    await layer.group_send(group, {"type": "pulse", "number": 1_000_000})
+
 
 @pytest.fixture
 async def browse(layer: InMemoryChannelLayer, token: str) -> AsyncIterator[Open]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from connectors.errors import ConnectorError
 from ctrader_app.connector import AccountRef
-from ctrader_app.domain.facts import PriceFact
+from ctrader_app.domain.facts import CandleFact, PriceFact
 
 Key = tuple[str, str, str]
 
@@ -19,6 +19,9 @@ class FakeService:
         self.calls: list[tuple[str, Key]] = []
         self.failure: ConnectorError | None = None
         self.price_failure: ConnectorError | None = None
+        self.quoted_at = datetime.now(UTC)
+        self.reads = 0
+        self.bars: tuple[CandleFact, ...] = ()
         self.before: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
 
@@ -54,9 +57,22 @@ class FakeService:
 
     def price(self, ref: AccountRef, symbol: str) -> PriceFact:
         """The last price."""
+        self._read()
+        return PriceFact(symbol, Decimal("1.5"), Decimal("1.6"), self.quoted_at)
+
+    def candles(self, ref: AccountRef, symbol: str, timeframe: str, count: int) -> tuple[CandleFact, ...]:
+        """The last bars; ``price_failure`` is theirs too."""
+        gate = self.before.get("candles")
+        if gate is not None:
+            assert gate.wait(10), "nobody opens the gate of candles"
+        self._read()
+        return self.bars[-count:]
+
+    def _read(self) -> None:
+        with self._lock:
+            self.reads += 1
         if self.price_failure is not None:
             raise self.price_failure
-        return PriceFact(symbol, Decimal("1.5"), Decimal("1.6"), datetime(2026, 3, 1, 9, tzinfo=UTC))
 
     def count(self, verb: str) -> int:
         """How often it was asked to start or stop something."""

@@ -1,7 +1,7 @@
 """The account socket."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,10 +11,11 @@ from ctrader_app.broadcast import account as push
 from ctrader_app.broadcast.groups import account_group
 from ctrader_app.consumers.sockets.threads import in_database_thread
 from ctrader_app.domain.facts import AccountFigures
-from ctrader_app.ledger import books
-from ctrader_app.models import Order, Position, ReconciliationRun, TradingAccount
+from ctrader_app.ledger import books, operations
+from ctrader_app.models import Operation, Order, Position, ReconciliationRun, TradingAccount
 from ctrader_app.tasks.queue import QueueUnavailable
-from tests.consumers.conftest import Open
+from tests.consumers.conftest import PULSE, Open, lose_pulses
+from tests.support.operations import order
 from tests.support.waiting import wait_until_async
 
 FIGURES = AccountFigures(Decimal(1000), Decimal(1010), Decimal(0), Decimal(1010), None, "EUR")
@@ -28,6 +29,11 @@ def fill_books(account: TradingAccount) -> None:
     Position.objects.create(**shared, position_id="1", open_price=Decimal("1.1"))
     Position.objects.create(**shared, position_id="2", open_price=Decimal("1.1"), is_open=False)
     Order.objects.create(**shared, order_id="3", order_type="LIMIT", price=Decimal("1.0"))
+
+
+def record(account: TradingAccount, at: datetime) -> Operation:
+    operation, _ = operations.open_operation(account, order(), key=None, ttl_s=60.0, now=at, actor="test")
+    return operation
 
 
 async def test_a_new_page_has_what_the_books_know(
@@ -79,7 +85,27 @@ async def test_somebody_elses_account_says_nothing_here(
     push.operation_update(uuid.uuid4(), {"id": "foreign"})
     push.operation_update(account.pk, {"id": "mine"})
     assert (await browser.frame())["data"] == {"id": "mine"}
-    assert list(layer.groups) == [account_group(account.pk)]
+    assert [group for group in layer.groups if not group.startswith(PULSE)] == [account_group(account.pk)]
+
+
+async def test_what_was_lost_is_told_from_the_books(
+    account: TradingAccount, browse: Open, enqueued: list[uuid.UUID], layer: InMemoryChannelLayer
+) -> None:
+    await in_database_thread(fill_books, account)
+    now = datetime.now(UTC)
+    await in_database_thread(record, account, now - timedelta(hours=1))
+    meanwhile = await in_database_thread(record, account, now)
+    browser = await browse(f"/ws/accounts/{account.pk}/")
+    assert {(await browser.frame())["type"] for _ in range(3)} == {"account_update"}
+    push.operation_update(account.pk, {"id": str(meanwhile.pk), "state": "before"})
+    assert (await browser.frame())["data"]["state"] == "before"
+    await in_database_thread(lambda: Position.objects.update(is_open=False))
+    await lose_pulses(layer)
+    frames = [await browser.frame() for _ in range(4)]
+    assert [frame["data"]["id"] for frame in frames if frame["type"] == "operation_update"] == [str(meanwhile.pk)]
+    assert {"open_positions": []} in [frame["data"] for frame in frames]
+    push.open_positions_update(account.pk, [{"ticket": 4}])
+    assert (await browser.frame())["data"] == {"open_positions": [{"ticket": 4}]}
 
 
 async def test_it_takes_no_messages(account: TradingAccount, browse: Open, enqueued: list[uuid.UUID]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -11,10 +12,10 @@ from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from ctrader_app.broadcast.groups import price_group
-from ctrader_app.broadcast.messages import make
+from ctrader_app.broadcast.messages import make, price_content
 from ctrader_app.consumers.sockets import base, hub, interest
 from ctrader_app.consumers.sockets.base import Socket
-from ctrader_app.consumers.sockets.hub import Hub
+from ctrader_app.consumers.sockets.hub import Hub, _Feed
 from ctrader_app.consumers.sockets.interest import Interest
 from ctrader_app.consumers.sockets.outbox import Outbox, Overflow
 from ctrader_app.consumers.sockets.threads import in_database_thread
@@ -64,6 +65,21 @@ async def test_a_snapshot_never_follows_live_data() -> None:
     outbox.offer_first("price", "snapshot")
     outbox.offer_first("other", "snapshot")
     assert await outbox.take() == ["snapshot"]
+
+
+async def test_a_snapshot_is_taken_again_when_it_is_asked_for() -> None:
+    outbox = Outbox()
+    outbox.offer(("g", "price"), "live")
+    outbox.offer(("h", "price"), "live")
+    assert await outbox.take() == ["live", "live"]
+    outbox.reopen("g")
+    outbox.offer_first(("h", "price"), "snapshot")
+    outbox.offer_first(("g", "price"), "snapshot")
+    assert await outbox.take() == ["snapshot"]
+    outbox.reopen("g")
+    outbox.offer(("g", "price"), "newer")
+    outbox.offer_first(("g", "price"), "snapshot")
+    assert await outbox.take() == ["newer"]
 
 
 async def test_a_socket_for_which_too_much_waits_is_told_so() -> None:
@@ -161,6 +177,51 @@ async def test_what_two_relays_send_never_goes_back(any_layer: Any) -> None:
     await close_layer(any_layer)
 
 
+def stale(at: float) -> dict[str, Any]:
+    return make("price_tick", price_content("EURUSD", 7.0, 8.0, None, 20.0, stale=True), at)
+
+
+def marks(frames: list[dict[str, Any]]) -> list[Any]:
+    """The prices, and the word stale for those that are."""
+    assert {frame["type"] for frame in frames} <= {"live_price"}
+    return ["stale" if "stale" in frame["data"] else frame["data"]["bid"] for frame in frames]
+
+
+async def test_word_that_a_price_is_stale_is_taken_back_by_a_newer_one_whichever_comes_first() -> None:
+    feed, listener = _Feed("g"), Listener()
+    feed.members.add(listener)
+    for message in (price(1.0, 10.0), stale(9.0), stale(10.0), price(2.0, 30.0), stale(20.0)):
+        feed.deliver(message)
+    assert marks(listener.frames) == [1.0, "stale", 2.0]
+    assert feed.stale_text is None
+
+
+async def test_a_stale_price_is_no_news_and_is_remembered_until_there_are_some(layer: InMemoryChannelLayer) -> None:
+    feeds, listener = Hub(), Listener()
+    await feeds.join("g", listener)
+    await layer.group_send("g", stale(10.0))
+    await wait_until_async(lambda: listener.frames)
+    # No news: whoever wants the stream has to ask for it again.
+    assert feeds.last_message_s("g") == 0.0
+    assert json.loads(feeds.stale_text("g") or "") == listener.frames[0]
+    await layer.group_send("g", price(1.0, 20.0))
+    await wait_until_async(lambda: marks(listener.frames) == ["stale", 1.0])
+    assert feeds.stale_text("g") is None
+    assert feeds.last_message_s("g") > 0
+    await feeds.leave("g", listener)
+
+
+async def test_a_slow_socket_is_not_told_stale_behind_the_price_that_takes_it_back() -> None:
+    feed, outbox = _Feed("g"), Outbox()
+    feed.members.add(outbox)
+    for message in (price(1.0, 10.0), stale(10.0), price(2.0, 30.0)):
+        feed.deliver(message)
+    assert marks([json.loads(text) for text in await outbox.take()]) == [2.0]
+    for message in (stale(30.0), price(3.0, 40.0), stale(40.0)):
+        feed.deliver(message)
+    assert marks([json.loads(text) for text in await outbox.take()]) == ["stale"]
+
+
 @pytest.mark.parametrize("any_layer", ["pubsub", "core"], indirect=True)
 async def test_members_are_fed_again_after_redis_lost_its_memory(
     any_layer: Any, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -181,6 +242,45 @@ async def test_members_are_fed_again_after_redis_lost_its_memory(
     await wait_until_async(heard, 10)
     await feeds.leave("g", listener)
     await close_layer(any_layer)
+
+
+@pytest.mark.parametrize("any_layer", ["pubsub", "core"], indirect=True)
+async def test_a_process_that_may_have_missed_something_looks_again(
+    any_layer: Any, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "REJOIN_S", 0.2)
+    monkeypatch.setattr(hub, "PULSE_S", 0.1)
+    feeds, listener, gaps = Hub(), Listener(), list[float]()
+    with feeds.telling_gaps(gaps.append):
+        await feeds.join("g", listener)
+        await asyncio.sleep(0.5)
+        assert gaps == []
+        down_at_s = time.time()
+        await asyncio.to_thread(redis_server.restart)
+        await wait_until_async(lambda: gaps, 10)
+        assert down_at_s - 1.0 < gaps[0] < time.time()
+        # By then it hears again, or what it looks at could change unheard.
+        await any_layer.group_send("g", price(1.0))
+        await wait_until_async(lambda: listener.bids() == [1.0])
+    told = len(gaps)
+    await asyncio.to_thread(redis_server.restart)
+    await asyncio.sleep(2.0)
+    assert len(gaps) == told
+    await feeds.leave("g", listener)
+    await close_layer(any_layer)
+
+
+async def test_a_busy_process_has_missed_nothing(layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "PULSE_S", 0.01)
+    feeds, listener, gaps = Hub(), Listener(), list[float]()
+    with feeds.telling_gaps(gaps.append):
+        await feeds.join("g", listener)
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            time.sleep(0.2)  # the whole loop is held up
+        assert gaps == []
+    await feeds.leave("g", listener)
+    assert not layer.groups
 
 
 # -- interest ----------------------------------------------------------------------------------------------------

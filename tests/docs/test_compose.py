@@ -101,6 +101,14 @@ def test_passwords_reach_both_ends() -> None:
     assert servers["redis"]["command"][-2:] == ["--requirepass", "red"]
 
 
+def test_its_broker_can_share_the_market_data() -> None:
+    mounted = "./rabbitmq_plugins:/etc/rabbitmq/enabled_plugins:ro"
+    assert mounted in SERVICES["rabbitmq"]["volumes"]
+    plugins = (ROOT / "rabbitmq_plugins").read_text()
+    assert re.fullmatch(r"\[(\w+,)*\w+\]\.\n", plugins)
+    assert "rabbitmq_consistent_hash_exchange" in plugins
+
+
 def test_the_image_holds_what_the_commands_need() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     kept = {line[1:] for line in ignored if line.startswith("!")}

@@ -15,6 +15,7 @@ from ctrader_app.tasks import names as task_names
 from ctrader_app.wire.endpoints import Endpoint
 from ctrader_app.wire.errors import BadEventReason
 from ctrader_app.wire.event_types import EventType
+from ctrader_app.wire.headers import ACCOUNT_HEADER
 from microservice.api.control import Control
 from microservice.api.routes import control_routes
 from microservice.faults import EventFault, HttpFault
@@ -50,6 +51,10 @@ def test_event_types_and_reasons() -> None:
         assert f"| `{kind.value}` |" in SECTIONS[3], kind
     reasons = [reason.value for reason in BadEventReason] + [verdicts.UNUSABLE_VALUES, verdicts.HANDLER_FAILED]
     assert [reason for reason in reasons if f"`{reason}`" not in SECTIONS[3]] == []
+
+
+def test_headers_of_events() -> None:
+    assert f"`{ACCOUNT_HEADER}`" in SECTIONS[3]
 
 
 def _calls() -> list[str]:

@@ -1,5 +1,6 @@
 """Deadlines that pass at the worst moment, and clocks that disagree."""
 
+import contextlib
 import time
 from datetime import datetime, timedelta
 
@@ -124,3 +125,20 @@ def test_31_the_order_of_writes_when_clocks_disagree(
     assert settled(close).state == State.SUCCEEDED
     assert settled(modify).state == State.SUCCEEDED
     assert (trader.effects(Kind.MODIFY), trader.effects(Kind.CLOSE)) == (1, 1)
+
+
+def test_35_the_deadline_passes_while_the_claim_is_granted(plant: Plant, trader: Trader) -> None:
+    """Card 35. The database stalls over a claim that was asked for in time, and grants it when the order is stale: the
+    sender looks at the clock again, and nothing leaves."""
+    with plant.frozen():
+        handle = trader.place(ttl=SOON_S)
+        lock = contextlib.ExitStack()
+        lock.enter_context(plant.row_locked(handle))
+    with lock:
+        plant.wait_blocked(1)
+        assert clock.now() < row(handle).deadline
+        wait_too_late(handle)
+    operation = settled(handle)
+    assert (operation.state, operation.attempts) == (State.EXPIRED, 1)
+    assert steps_of(handle) == ["queued", "sending", "expired"]
+    assert trader.effects() == 0

@@ -1,13 +1,17 @@
 """Servers that go away in the middle of a write and come back."""
 
+import asyncio
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connections
+from celery import shared_task
+from django.db import connections, transaction
 
+from connectors.base import OperationHandle
 from ctrader_app.domain.operations import State
 from tests.faults.plant import Plant, Trader, row, settled, steps_of, wait_state, wait_too_late
 from tests.support.waiting import wait_until
@@ -98,6 +102,70 @@ def test_18_the_broker_is_blocked_by_a_memory_alarm(plant: Plant, trader: Trader
     assert {settled(handle).state for handle in handles} == {State.SUCCEEDED}
     assert settled(stale).state == State.EXPIRED
     assert trader.effects() == len(handles)
+
+
+def _in_a_transaction(trader: Trader) -> OperationHandle:
+    with transaction.atomic():
+        return trader.place()
+
+
+def _in_an_async_view(trader: Trader) -> OperationHandle:
+    async def view() -> OperationHandle:
+        return trader.place()
+
+    return asyncio.run(view())
+
+
+def _in_a_thread(trader: Trader) -> OperationHandle:
+    def submit() -> OperationHandle:
+        try:
+            return trader.place()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(submit).result()
+
+
+@shared_task(name="tests.submits")
+def submits(trader: Trader, handles: list[OperationHandle]) -> None:
+    """A host's task that asks for a trade."""
+    handles.append(trader.place())
+
+
+def _in_a_task(trader: Trader) -> OperationHandle:
+    handles: list[OperationHandle] = []
+    submits.apply((trader, handles), throw=True)
+    return handles[0]
+
+
+CALLERS: list[Callable[[Trader], OperationHandle]] = [_in_a_transaction, _in_an_async_view, _in_a_thread, _in_a_task]
+
+
+def test_36_the_broker_is_down_wherever_the_caller_is(plant: Plant, trader: Trader) -> None:
+    """Card 36. With RabbitMQ gone a caller gets its handle in less than 50 ms, in a transaction, an async view, a
+    thread or a task; when RabbitMQ is back, the sweep sends what is not stale by then."""
+    settled(trader.place())
+    plant.rabbitmq.stop()
+    try:
+        handles = []
+        for submit in CALLERS:
+            took_s = []
+            for _ in range(20):
+                started = time.monotonic()
+                handles.append(submit(trader))
+                took_s.append(time.monotonic() - started)
+            # Other work of the machine may slow some of them; a broker that holds callers up would slow each.
+            assert min(took_s) < AT_ONCE_S, submit
+            assert max(took_s) < 2.0, submit
+        stale = trader.place(ttl=0.3)
+        assert {row(handle).state for handle in handles} == {State.QUEUED}
+        wait_too_late(stale)
+    finally:
+        plant.rabbitmq.start()
+    assert {settled(handle).state for handle in handles} == {State.SUCCEEDED}
+    assert settled(stale).state == State.EXPIRED
+    assert trader.effects() == 1 + len(handles)
 
 
 def test_19_the_database_restarts_between_claim_and_record(plant: Plant, trader: Trader) -> None:

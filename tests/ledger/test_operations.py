@@ -1,6 +1,8 @@
 """The ledger of operations: one row per intent, moved only along the table."""
 
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -116,6 +118,23 @@ def test_the_sender_of_an_earlier_attempt_does_not_speak_for_a_later_one() -> No
     assert not ledger.requeue(stale, not_before=now, why=WHY, now=now)
     assert not ledger.succeed(stale, {}, WHY, now)
     assert ledger.get(operation.pk).state == State.SENDING
+
+
+@pytest.mark.usefixtures("each_database")
+def test_a_thread_that_read_an_operation_leaves_no_connection_behind() -> None:
+    operation, _ = submit(make_account())
+    left: list[weakref.ref[object]] = []
+
+    def look() -> None:
+        assert ledger.get(operation.pk).pk == operation.pk
+        left.append(weakref.ref(connections["default"]))
+        connections.close_all()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert [each() for each in left] == [None]
 
 
 @pytest.mark.django_db

@@ -311,7 +311,10 @@ def test_a_person_can_say_that_it_happened_or_have_it_examined(account: TradingA
     operation = submitted(account, order())
     venue.arm("/trade/place", "drop_before")
     execute(operation.pk, actor="test")
-    assert ask_again(operation.pk, "alice").state is State.IN_DOUBT
+    for _ in range(2):
+        assert ask_again(operation.pk, "alice").state is State.IN_DOUBT
+    asked = operation.transitions.filter(reason="a person asks again")
+    assert list(asked.values_list("from_state", "to_state", "actor")) == [("in_doubt", "in_doubt", "alice")] * 2
     assert settle_as_happened(operation.pk, "4711", "alice")
     operation.refresh_from_db()
     assert operation.state == State.SUCCEEDED

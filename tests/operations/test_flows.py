@@ -2,6 +2,8 @@
 
 import sys
 import uuid
+from datetime import datetime
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -11,7 +13,7 @@ from ctrader_app.domain.intents import CancelIntent, CloseIntent, Intent, Modify
 from ctrader_app.domain.operations import State
 from ctrader_app.ledger import operations as ledger
 from ctrader_app.models import Operation, TradingAccount, TradingControl
-from ctrader_app.operations.execute import execute
+from ctrader_app.operations.execute import CLAIM_GOOD_FOR, execute
 from tests.support.operations import Venue, make_account, order
 
 
@@ -136,6 +138,26 @@ def test_past_its_deadline_nothing_is_sent(account: TradingAccount, venue: Venue
     assert (operation.state, operation.error_code) == (State.EXPIRED, "EXPIRED")
     assert operation.attempts == 0
     assert venue.effects(client_order_id=operation.client_order_id)["orders"] == 0
+
+
+def test_a_sender_held_up_after_its_claim_gives_it_back(
+    account: TradingAccount, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine stood still, say. Meanwhile others may have taken it for dead and settled the doubt."""
+    claim = ledger.claim
+
+    def claim_long_ago(operation: Operation, *, now: datetime, **details: Any) -> bool:
+        return claim(operation, now=now - 2 * CLAIM_GOOD_FOR, **details)
+
+    monkeypatch.setattr(ledger, "claim", claim_long_ago)
+    operation = run(account, order())
+    assert (operation.state, operation.attempts) == (State.QUEUED, 1)
+    assert operation.reason == "not executed: the sender was held up after its claim"
+    assert venue.effects(client_order_id=operation.client_order_id)["orders"] == 0
+    monkeypatch.undo()
+    Operation.objects.filter(pk=operation.pk).update(not_before=None)
+    assert execute(operation.pk, actor="test").state is State.SUCCEEDED
+    assert venue.effects(client_order_id=operation.client_order_id)["orders"] == 1
 
 
 def test_an_unreachable_service_is_tried_again_until_the_deadline(account: TradingAccount, settings: Settings) -> None:

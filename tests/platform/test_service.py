@@ -140,6 +140,18 @@ def test_async_callers_wait_side_by_side(service: TradingService) -> None:
     assert len({result["opened_position_ticket"] for result in placed}) == 10
 
 
+def test_an_async_caller_may_submit_and_look(service: TradingService) -> None:
+    async def trade() -> None:
+        handle = service.submit_place_trade("EURUSD", 0.1, "BUY")
+        assert (await handle.wait_async())["status"] == "filled"
+        assert handle.state == "succeeded"
+        assert handle.result is not None
+        with pytest.raises(InvalidRequestError):
+            service.submit_place_trade("EURUSD", 0, "BUY")
+
+    asyncio.run(trade())
+
+
 def test_threads_share_one_watcher(service: TradingService) -> None:
     results: list[dict[str, Any]] = []
 
@@ -155,6 +167,22 @@ def test_threads_share_one_watcher(service: TradingService) -> None:
     for thread in threads:
         thread.join(30)
     assert len(results) == 6
+
+
+def test_what_fails_after_the_commit_is_not_the_caller_s(
+    service: TradingService, account: TradingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intent is on record: a caller who saw an error would ask for the trade a second time."""
+
+    def fail() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("ctrader_app.tasks.queue.publisher.background", fail)
+    handle = service.submit_place_trade("EURUSD", 0.1, "BUY")
+    with transaction.atomic():
+        service.submit_place_trade("EURUSD", 0.1, "BUY")
+    assert handle.state == "queued"
+    assert Operation.objects.filter(account=account).count() == 2
 
 
 @shared_task(name="tests.trade_inside_a_task")

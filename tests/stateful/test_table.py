@@ -3,6 +3,7 @@
 import inspect
 import re
 from datetime import timedelta
+from functools import partial
 from itertools import product
 
 import pytest
@@ -64,12 +65,14 @@ def test_the_guarded_updates_are_the_table(each_database: str, source: State, ta
 
 
 def test_examining_a_doubt_moves_nothing_else(each_database: str) -> None:
-    """The one update that keeps the state touches no row in any other."""
+    """The two updates that keep the state touch no row in any other."""
     now = timezone.now()
-    for state in State:
+    examined = partial(ledger.note_resolution, resolve_after=now, absences=1, why=Why("looked", "test"), now=now)
+    asked = partial(ledger.note_question, why=Why("asked", "test"), now=now)
+    for state, note in product(State, (examined, asked)):
         operation = in_state(state)
         before = Operation.objects.filter(pk=operation.pk).values().get()
-        ledger.note_resolution(operation, resolve_after=now, absences=1, why=Why("looked", "test"), now=now)
+        note(operation)
         after = Operation.objects.filter(pk=operation.pk).values().get()
         assert after["state"] == state
         assert (after != before) == (state is State.IN_DOUBT)
@@ -117,6 +120,6 @@ def test_nothing_else_in_the_ledger_writes_a_state() -> None:
     updates = re.findall(r"\.update\((.*?)\)\n", inspect.getsource(ledger), re.DOTALL)
     assert len(updates) >= 3
     written = [match for update in updates for match in re.findall(r"\bstate=(\S+?),", update)]
-    assert written == ["State.IN_DOUBT.value"]
+    assert written == ["State.IN_DOUBT.value"] * 2
     assert inspect.getsource(ledger).count("statements.move(") == 1
     assert re.findall(r"\bUPDATE (\S+) \S+ SET ", inspect.getsource(statements)) == ["{_table(Operation,"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from pytest_django import Settings
 
 from ctrader_app.consumers.stream.options import StreamOptions
 from ctrader_app.consumers.worker import StreamFailedError, StreamWorker
@@ -13,6 +14,12 @@ from ctrader_app.models import TradingAccount
 from ctrader_app.tasks.queue import QueueUnavailable
 from tests.broadcast.recording import RecordingLayer, recording_layer
 from tests.support.operations import make_account
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stale(settings: Settings) -> None:
+    """The events of these tests are of one day long ago; what is about stale prices says how old one may be."""
+    settings.CTRADER_STALE_AFTER_SECONDS = 1e9
 
 
 @pytest.fixture

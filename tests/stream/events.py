@@ -52,9 +52,11 @@ def encode(event: dict[str, Any]) -> bytes:
     return json.dumps(event).encode()
 
 
-def tick(account: TradingAccount | str, bid: float = 1.1, symbol: str = "EURUSD", **changes: Any) -> bytes:
+def tick(
+    account: TradingAccount | str, bid: float = 1.1, symbol: str = "EURUSD", quoted_at: datetime = NOW, **changes: Any
+) -> bytes:
     """A price.tick."""
-    payload = {"symbol": symbol, "bid": bid, "ask": bid + 0.1, "time": NOW.isoformat()}
+    payload = {"symbol": symbol, "bid": bid, "ask": bid + 0.1, "time": quoted_at.isoformat()}
     return encode(envelope("price.tick", account, payload, **changes))
 
 

@@ -15,17 +15,20 @@ from kombu import Message
 
 from ctrader_app.broadcast.broadcaster import Broadcaster
 from ctrader_app.broadcast.messages import Message as LayerMessage
+from ctrader_app.broadcast.messages import is_stale
 from ctrader_app.consumers.stream.accounts import AWAY_FOR_S, UNKNOWN_FOR_S, AccountBook
 from ctrader_app.consumers.stream.budget import ErrorBudget, StreamFailedError
 from ctrader_app.consumers.stream.counters import Tally, total
 from ctrader_app.consumers.stream.graveyard import BURST, Allowance, Graveyard
 from ctrader_app.consumers.stream.market import MarketRelay
 from ctrader_app.consumers.stream.options import stream_options
+from ctrader_app.consumers.stream.pulse import PulseReport
 from ctrader_app.consumers.stream.topology import Topology
 from ctrader_app.consumers.stream.verdicts import RACES, Ruling, Verdict, rule
-from ctrader_app.ledger import dead_letters
+from ctrader_app.ledger import dead_letters, leases
 from ctrader_app.ledger.dead_letters import BODY_BYTES, Letter
-from ctrader_app.models import DeadLetter, TradingAccount
+from ctrader_app.ledger.leases import Stream
+from ctrader_app.models import DeadLetter, Feed, TradingAccount
 from ctrader_app.tasks.queue import QueueUnavailable
 from ctrader_app.wire.errors import BadEvent, BadEventReason
 from ctrader_app.wire.events import CandleUpdate, PriceTick, parse_event
@@ -219,13 +222,120 @@ def test_one_event_from_the_future_does_not_stop_the_prices() -> None:
     assert [message["price"]["bid"] for message in offers.messages] == [1.0, 2.0]
 
 
+def test_a_price_carries_its_age_as_of_when_it_is_sent() -> None:
+    now_s = events.NOW.timestamp() + 2.5
+    waiting: list[Callable[[], LayerMessage]] = []
+
+    class Slow(Offers):
+        def offer(self, group: str, key: object, build: Callable[[], LayerMessage]) -> None:
+            waiting.append(build)
+
+    relay = MarketRelay(Slow(), Tally(), clock=lambda: now_s)
+    feed(relay, events.tick(ACCOUNT, 1.0))
+    feed(relay, events.tick(ACCOUNT, 1.1, occurred_at=events.at(1)))
+    feed(relay, events.tick(ACCOUNT, 1.2, occurred_at=events.at(99)))
+    now_s += 1.25
+    assert [build()["price"]["age_s"] for build in waiting] == [3.75, 2.75, 1.25]
+
+
+def test_a_quote_that_is_only_repeated_grows_old_all_the_same() -> None:
+    now_s = events.NOW.timestamp()
+    relay, offers, _ = relay_of()
+    relay._clock = lambda: now_s
+    for second, bid in ((0, 1.0), (1, 1.1), (30, 1.1), (60, 1.1), (61, 1.2)):
+        now_s = events.at(second).timestamp()
+        feed(relay, events.tick(ACCOUNT, bid, occurred_at=events.at(second)))
+    assert [message["price"]["age_s"] for message in offers.messages] == [0.0, 0.0, 29.0, 59.0, 0.0]
+    assert [message["at"] for message in offers.messages] == [events.at(s).timestamp() for s in (0, 1, 30, 60, 61)]
+
+
+def test_the_first_quote_of_a_stream_is_as_old_as_the_venue_says() -> None:
+    relay, offers, _ = relay_of(clock_s=events.at(100).timestamp())
+    feed(relay, events.tick(ACCOUNT, 1.0, occurred_at=events.at(100)))  # its time is NOW: sent again after a restart
+    assert [message["price"]["age_s"] for message in offers.messages] == [100.0]
+
+
+def test_an_old_price_is_relayed_and_marked_as_stale() -> None:
+    now_s = events.NOW.timestamp()
+    offers, tally = Offers(), Tally()
+    relay = MarketRelay(offers, tally, clock=lambda: now_s, stale_after_s=10)
+    marks: list[bool] = []
+    # (now, bid, occurred): fresh; repeated while young; repeated when old, twice; news that comes late; news.
+    for second, bid, occurred in (
+        (1, 1.0, 1),
+        (9, 1.0, 9),
+        (60, 1.0, 60),
+        (60.1, 1.0, 60.1),
+        (99, 2.0, 80),
+        (100, 3, 100),
+    ):
+        now_s = events.at(second).timestamp()
+        feed(relay, events.tick(ACCOUNT, bid, occurred_at=events.at(occurred)))
+        marks.append(is_stale(offers.messages[-1]))
+    assert marks == [False, False, True, True, True, False]
+    assert len(offers.messages) == len(marks)
+
+
+# -- pulse -------------------------------------------------------------------------------------------------------
+
+
+def wish(account: TradingAccount, *symbols: str, timeframe: str = "") -> None:
+    for symbol in symbols:
+        stream = Stream(account.pk, symbol, timeframe)
+        leases.hold(stream, "x", 60)
+        leases.confirm(stream)
+
+
+def tell(relay: MarketRelay, account: TradingAccount, bid: float, second: float, symbol: str = "EURUSD") -> None:
+    event = parse_event(events.tick(account, bid, symbol, occurred_at=events.at(second)))
+    assert isinstance(event, PriceTick)
+    relay.tick(account.pk, event)
+
+
+def written() -> dict[str, float]:
+    rows = Feed.objects.values_list("group", "last_event_at")
+    return {group.rpartition("_")[2]: (at - events.NOW).total_seconds() for group, at in rows}
+
+
+def test_of_a_stream_that_speaks_only_now_and_then_a_row_is_written(accounts: TradingAccount) -> None:
+    relay, _, _ = relay_of()
+    report = PulseReport(relay.pulse, stale_after_s=16)  # so: every 4 s, and after 2 s of silence
+    wish(accounts, "EURUSD")
+    counts: list[int] = []
+    for tenth in range(0, 100, 5):
+        tell(relay, accounts, 1.0 + tenth, tenth / 10)
+        counts.append(report.send(events.at(tenth / 10).timestamp()))
+    assert (sum(counts), written()) == (3, {"EURUSD": 8.0})
+    assert report.send(events.at(11).timestamp()) == 0
+    assert report.send(events.at(11.5).timestamp()) == 1  # silent: its very last event counts
+    assert written() == {"EURUSD": 9.5}
+    assert report.send(events.at(30).timestamp()) == 0
+
+
+def test_only_what_is_wanted_is_written_and_in_two_statements(accounts: TradingAccount) -> None:
+    relay, _, _ = relay_of()
+    report = PulseReport(relay.pulse, stale_after_s=16)
+    wish(accounts, *(f"S{number}" for number in range(30)))
+    for number in range(60):
+        tell(relay, accounts, 1.0, 0.0, f"S{number}")
+    with CaptureQueriesContext(connection) as queries:
+        assert report.send(events.NOW.timestamp()) == 30
+    statements = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
+    assert len(statements) == 2
+    assert set(written()) == {f"S{number}" for number in range(30)}
+
+
 def test_groups_that_nobody_names_again_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctrader_app.consumers.stream.market.GROUPS_REMEMBERED", 10)
     relay, offers, _ = relay_of()
     for number in range(100):
         feed(relay, events.tick(ACCOUNT, symbol=f"S{number}"))
     assert len(relay._groups) <= 10
-    assert len(offers.messages) == 100
+    monkeypatch.setattr("ctrader_app.consumers.stream.pulse.STREAMS_REMEMBERED", 10)
+    for number in range(100):
+        feed(relay, events.tick(ACCOUNT, symbol=f"T{number}"))
+    assert len(relay.pulse._quotes) <= 10
+    assert len(offers.messages) == 200
 
 
 # -- dead letters ------------------------------------------------------------------------------------------------

@@ -1,14 +1,20 @@
 """The worker as a whole, the same on the in-memory broker and on RabbitMQ."""
 
 import gc
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from ctrader_app.broadcast.groups import account_group, candle_group, price_group
+from ctrader_app.broadcast.messages import is_stale
 from ctrader_app.consumers.stream.options import StreamOptions
+from ctrader_app.ledger import feeds, leases
+from ctrader_app.ledger.feeds import News
+from ctrader_app.ledger.leases import Stream
 from ctrader_app.models import DeadLetter, Position, ProcessedEvent, ReconciliationRun, StreamWorker, TradingAccount
 from ctrader_app.operations.dead_letters import CannotReplayError, discard, replay
 from tests.broadcast.recording import RecordingLayer
@@ -36,6 +42,8 @@ def test_market_data_reach_the_groups(
     wait_until(lambda: len(layer.sent) == 2)
     sent = dict(layer.sent)
     price = sent[price_group(account.pk, "EURUSD")]
+    age_s = price["price"].pop("age_s")
+    assert -0.01 < time.time() - events.NOW.timestamp() - age_s < 20
     assert price["price"] == {
         "symbol": "EURUSD", "bid": 1.25, "ask": 1.35, "time": "2026-03-01T10:00:00.000Z",
         "timestamp": "2026-03-01T10:00:00.000Z",
@@ -177,6 +185,60 @@ def test_it_signs_and_takes_its_leave(account: TradingAccount, options: StreamOp
     running.stop()
     assert not StreamWorker.objects.exists()
     assert running.failure is None
+
+
+def test_a_feed_that_falls_silent_is_called_stale_until_it_speaks_again(
+    account: TradingAccount, options: StreamOptions, start_worker: Start, layer: RecordingLayer, settings: Any
+) -> None:
+    settings.CTRADER_STALE_AFTER_SECONDS = 1
+    for symbol in ("EURUSD", "GBPUSD"):
+        leases.hold(Stream(account.pk, symbol, ""), "x", 60)
+        leases.confirm(Stream(account.pk, symbol, ""))
+    start_worker()
+
+    def kinds(symbol: str) -> list[str]:
+        group = price_group(account.pk, symbol)
+        return ["stale" if is_stale(message) else "price" for to, message in list(layer.sent) if to == group]
+
+    bid = 1.0
+
+    def speak() -> None:
+        nonlocal bid
+        bid += 1
+        now = datetime.now(UTC)
+        send(options, ("price.tick", events.tick(account, bid, quoted_at=now, occurred_at=now)))
+
+    def silent_one_is_told() -> bool:
+        speak()
+        return "stale" in kinds("GBPUSD")
+
+    wait_until(silent_one_is_told)
+    assert set(kinds("EURUSD")) == {"price"}
+    wait_until(lambda: kinds("EURUSD")[-1] == "stale")
+    assert layer.values()[price_group(account.pk, "EURUSD")][-1]["bid"] == bid
+    told_before = kinds("EURUSD").count("stale")
+    speak()
+    wait_until(lambda: kinds("EURUSD")[-1] == "price")
+    wait_until(lambda: kinds("EURUSD").count("stale") > told_before)
+
+
+def test_what_another_worker_hears_is_not_called_stale_here(
+    account: TradingAccount, options: StreamOptions, start_worker: Start, layer: RecordingLayer, settings: Any
+) -> None:
+    settings.CTRADER_STALE_AFTER_SECONDS = 1
+    for symbol in ("HEARD", "SILENT"):
+        leases.hold(Stream(account.pk, symbol, ""), "x", 60)
+        leases.confirm(Stream(account.pk, symbol, ""))
+    start_worker()
+
+    def told() -> set[str]:
+        feeds.note({price_group(account.pk, "HEARD"): News(time.time())})  # as another worker does
+        return {message["price"]["symbol"] for _, message in list(layer.sent) if is_stale(message)}
+
+    wait_until(told)
+    started_s = time.monotonic()
+    wait_until(lambda: told() and time.monotonic() - started_s > 1.0)
+    assert told() == {"SILENT"}
 
 
 def test_an_account_that_is_deleted_is_noticed(

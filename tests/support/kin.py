@@ -46,9 +46,11 @@ def is_alive(pid: int) -> bool:
 def children_of(pid: int) -> list[int]:
     """The direct child processes of a process; empty when it is gone."""
     children: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            children += [int(child) for child in thread.read_text().split()]
+    # The process may be gone before its folder is listed, and a thread before its file is read.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                children += [int(child) for child in (thread / "children").read_text().split()]
     return sorted(children)
 
 

@@ -187,7 +187,7 @@ class RabbitMQServer:
 
     def close_connections(self, reason: str = "closed by the test") -> None:
         """Close every client connection from the server's side."""
-        self.control("close_all_connections", reason)
+        self.control("close_all_connections", "--global", reason)
 
 
 def _vhost_program(old: Sequence[str], new: Sequence[str]) -> str:

@@ -3,9 +3,11 @@
 import json
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from celery.result import AsyncResult
+from django.db import connections
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
@@ -18,6 +20,7 @@ from ctrader_app.tasks.names import OPERATION_TASKS
 from microservice.server import BundledMicroservice
 from tests.support.celery_nodes import LocalSetup
 from tests.support.operations import make_account, order
+from tests.support.postgres import PostgresServer
 from tests.support.system import system_environment
 from tests.support.waiting import wait_until
 from tests.system.traders import steps_of
@@ -129,3 +132,33 @@ def test_a_killed_worker_and_a_restarted_broker(
         wait_until(settled.exists, 60.0, "both succeed")
         assert still_venue.effects(client_order_id=operation.client_order_id)["orders"] == 1
     assert steps_of(caught.pk) == ["queued", "sending", "in_doubt", "succeeded"]
+
+
+def _running(run: ReconciliationRun) -> bool:
+    return ReconciliationRun.objects.filter(pk=run.pk, state="running").exists()
+
+
+def test_a_reconciliation_outlives_its_worker_and_its_database(
+    celery_setup: LocalSetup, still_venue: SystemVenue, trading_account: TradingAccount, postgres: PostgresServer
+) -> None:
+    _done(celery_setup, trading_account, order())
+
+    def worker_dies() -> None:
+        celery_setup.worker.kill()
+        celery_setup.worker.restart()
+
+    def database_restarts() -> None:
+        connections.close_all()
+        postgres.restart()
+
+    for fault in (worker_dies, database_restarts):
+        still_venue.arm("/open-positions", "delay", seconds=2.0, account_id=str(trading_account.pk))
+        run = reconcile.request(trading_account, "test")
+        celery_setup.app.send_task("ctrader.sync", args=(str(run.pk),))
+        wait_until(partial(_running, run), 10.0, "the run is reading")
+        fault()
+        successor = ReconciliationRun.objects.filter(requested_at__gt=run.requested_at, state="done")
+        wait_until(successor.exists, 20.0, "the run that took over is done")
+        run.refresh_from_db()
+        assert (run.state, run.error) == ("failed", "its worker died")
+    assert Position.objects.filter(account=trading_account, is_open=True).count() == 1

@@ -39,7 +39,7 @@ def test_it_is_ready_within_ten_seconds(embedded: Embedded) -> None:
     assert is_alive(embedded.system.process.pid)
     ready = requests.get(f"{embedded.api.root}/readyz", timeout=10).json()
     assert {name: check["status"] for name, check in ready["checks"].items()} == dict.fromkeys(
-        ("database", "broker", "layer", "microservice", "stream"), "ok"
+        ("database", "broker", "layer", "microservice", "stream", "prices"), "ok"
     )
 
 

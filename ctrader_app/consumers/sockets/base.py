@@ -17,9 +17,11 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import Error as DatabaseFailure
 
 from ctrader_app.broadcast.messages import encode_error, encode_frame
+from ctrader_app.consumers.sockets.hub import hub
 from ctrader_app.consumers.sockets.inbound import Inbound, Refused, TooMuchError
 from ctrader_app.consumers.sockets.outbox import Outbox, Overflow
 from ctrader_app.consumers.sockets.threads import in_database_thread
+from ctrader_app.consumers.sockets.upkeep import upkeep
 from ctrader_app.consumers.sockets.watch import Credential, Loss, Seat, active_user, watch
 from ctrader_app.ledger.access import owned_account
 from ctrader_app.models import TradingAccount
@@ -59,6 +61,9 @@ class Refusal(Exception):  # noqa: N818 - it names what happens to the socket
 class Socket:
     """The frame of both kinds of socket. An instance serves one connection."""
 
+    kind = "other"
+    """Under which it is counted."""
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self._receive = receive
@@ -79,6 +84,10 @@ class Socket:
     def offer(self, key: Hashable, text: str) -> None:
         """Have a frame sent; it replaces an unsent one of the same key."""
         self.outbox.offer(key, text)
+
+    def refresh(self, since_s: float) -> None:
+        """Have a look at how it is now: what was sent since then (epoch seconds) may not have arrived."""
+        raise NotImplementedError
 
     async def opened(self, account: TradingAccount) -> None:
         """Join what this socket is about. Raises Refusal."""
@@ -127,11 +136,16 @@ class Socket:
         return account
 
     async def _live(self, account: TradingAccount) -> None:
+        async with upkeep().counted(self.kind):
+            await self._serve_parts(account)
+
+    async def _serve_parts(self, account: TradingAccount) -> None:
         parts = [asyncio.create_task(self._write()), asyncio.create_task(self._watch(account))]
         try:
-            await self.opened(account)
-            parts.append(asyncio.create_task(self._listen()))
-            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            with hub().telling_gaps(self.refresh):
+                await self.opened(account)
+                parts.append(asyncio.create_task(self._listen()))
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
                 if part.done():
                     part.result()

@@ -37,6 +37,20 @@ class Outbox:
         if key not in self._offered:
             self.offer(key, text)
 
+    def has_had(self, key: Hashable) -> bool:
+        """Whether anything was offered under the key, since :meth:`reopen` at least."""
+        return key in self._offered
+
+    def reopen(self, group: str) -> None:
+        """Take a snapshot again under the keys that name that group first, unless live data come before it."""
+        self._offered = {key for key in self._offered if not (isinstance(key, tuple) and key[0] == group)}
+
+    def forget(self, group: str) -> None:
+        """Send no frame whose key names that group first, and take a snapshot of it again."""
+        for key in [key for key in self._offered | self._frames.keys() if isinstance(key, tuple) and key[0] == group]:
+            self._offered.discard(key)
+            self._frames.pop(key, None)
+
     async def take(self) -> list[str]:
         """Wait for frames and take them all, oldest key first. Raises Overflow."""
         await self._wake.wait()

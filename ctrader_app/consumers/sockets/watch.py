@@ -90,12 +90,19 @@ class Watch:
         while True:
             await asyncio.sleep(RECHECK_S)
             try:
-                await self._check_credentials()
-                await self._check_accounts()
+                await self._round()
             except DatabaseFailure as error:
                 logger.warning("cannot tell who may still be here, asking again later: %r", error)
             except Exception:  # the boundary of a task: one bad round must not be the last
                 logger.exception("cannot tell who may still be here")
+
+    async def _round(self) -> None:
+        # A user who is removed takes the accounts along: with the accounts asked for first and the credentials told
+        # first, that is never told as an account that went to somebody else.
+        strangers = await self._at_foreign_accounts()
+        await self._check_credentials()
+        for waiting in strangers:
+            _end(waiting, Loss.ACCOUNT)
 
     async def _check_credentials(self) -> None:
         for some in _portions({seat.credential for seat in self._seats.values()}, CREDENTIALS_AT_ONCE):
@@ -104,12 +111,16 @@ class Watch:
                 if seat.credential in owners and owners[seat.credential] != seat.user_id:
                     _end(waiting, Loss.CREDENTIAL)
 
-    async def _check_accounts(self) -> None:
+    async def _at_foreign_accounts(self) -> list[asyncio.Future[Loss]]:
+        found: list[asyncio.Future[Loss]] = []
         for some in _portions({seat.account_id for seat in self._seats.values()}, ACCOUNTS_AT_ONCE):
             owners = await in_database_thread(_account_owners, some)
-            for waiting, seat in self._seats.items():
-                if seat.account_id in owners and owners[seat.account_id] != seat.user_id:
-                    _end(waiting, Loss.ACCOUNT)
+            found += (
+                waiting
+                for waiting, seat in self._seats.items()
+                if seat.account_id in owners and owners[seat.account_id] != seat.user_id
+            )
+        return found
 
 
 def _end(waiting: asyncio.Future[Loss], loss: Loss) -> None:

@@ -86,12 +86,13 @@ class Graveyard:
 
     def leave(self, message: Any, ruling: Ruling) -> bool:
         """Leave the letter to the housekeeping thread; False when there are too many already. Never blocks."""
-        letter = letter_of(message, ruling)
         with self._lock:
-            if len(self._waiting) >= WAITING_LIMIT or self._waiting_bytes + len(letter.body) > WAITING_BYTES:
+            if len(self._waiting) >= WAITING_LIMIT or self._waiting_bytes + len(raw_body(message)) > WAITING_BYTES:
                 return False
             if not self._allowance.take(ruling.reason):
                 return False
+            # Only now: of a flood most are not written down.
+            letter = letter_of(message, ruling)
             self._waiting.append(letter)
             self._waiting_bytes += len(letter.body)
         self.arrived.set()

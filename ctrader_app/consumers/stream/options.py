@@ -19,11 +19,15 @@ class StreamOptions:
     quorum: bool = True
     """State in a quorum queue: replicated where the broker is a cluster. A queue's type cannot be changed later."""
 
+    shared: bool = False
+    """Whether several workers share the market data, by RabbitMQ's consistent-hash exchange; otherwise all but one
+    are spares."""
+
     market_ttl_s: float = 10.0
     """A price that nobody took for so long is replaced by the next one anyway; a bar's last state gets this long."""
 
     market_length: int = 50_000
-    """Messages; about 20 MB. Beyond it the broker drops the oldest."""
+    """Messages in one queue; about 20 MB. Beyond it the broker drops the oldest."""
 
     dead_length: int = 10_000
     dead_bytes: int = 64 * 1024 * 1024
@@ -34,12 +38,12 @@ class StreamOptions:
     heartbeat_s: float = 10.0
     """Asked of the broker; both sides give up a silent connection after about two of them."""
 
-    error_budget: int = 60
+    error_budget: int = 150
     """Errors in a row after which the worker gives up and its supervisor starts another. With pauses of at most
     :attr:`longest_pause_s` that is five minutes of a broker or database that is gone."""
 
     first_pause_s: float = 0.25
-    longest_pause_s: float = 5.0
+    longest_pause_s: float = 2.0
 
     beat_s: float = 2.0
     """Between two signs of life in the table of workers."""
@@ -55,6 +59,11 @@ class StreamOptions:
         """Whether the broker is kombu's in-memory one, which knows no exchange-to-exchange bindings."""
         return self.url.startswith("memory://")
 
+    @property
+    def shares_market(self) -> bool:
+        """Whether the market data are shared: never in memory, where there is one worker."""
+        return self.shared and not self.in_memory
+
 
 def stream_options() -> StreamOptions:
     """From the settings in force. ``AMQP_STATE_QUEUE_TYPE`` is ``quorum`` (default) or ``classic``."""
@@ -64,4 +73,5 @@ def stream_options() -> StreamOptions:
         exchange=ours.events_exchange,
         stem=ours.events_queue,
         quorum=getattr(settings, "AMQP_STATE_QUEUE_TYPE", "quorum") == "quorum",
+        shared=ours.market_shared,
     )

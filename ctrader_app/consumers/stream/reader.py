@@ -18,6 +18,8 @@ from kombu.exceptions import OperationalError
 from ctrader_app.consumers.stream.budget import ErrorBudget
 from ctrader_app.consumers.stream.counters import Tally
 from ctrader_app.consumers.stream.options import StreamOptions
+from ctrader_app.consumers.stream.readahead import drain_of, transport_for
+from ctrader_app.consumers.stream.sharing import MarketShare, PluginMissingError
 from ctrader_app.consumers.stream.topology import Topology
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,11 @@ Handler = Callable[[Any], None]
 
 
 class QueueReader:
-    """Reads one queue and hands every kombu message to ``handle``, which must not raise for what a message holds."""
+    """Reads one queue and hands every kombu message to ``handle``, which must not raise for what a message holds.
+
+    With ``share``, ``queue`` is but one of many, and the share decides which of them are read here. ``consuming`` is
+    called each time that it has begun to.
+    """
 
     def __init__(
         self,
@@ -48,10 +54,14 @@ class QueueReader:
         no_ack: bool,
         tally: Tally,
         stopping: threading.Event,
+        share: MarketShare | None = None,
+        consuming: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._topology = topology
         self._queue = queue
+        self._share = share
+        self._consuming = consuming
         self._handle = handle
         self._no_ack = no_ack
         self._tally = tally
@@ -69,8 +79,9 @@ class QueueReader:
             if error is None or self._stopping.is_set():
                 return
             self._tally.add("reconnects")
-            logger.warning("%s: the broker is lost (%r), trying again", self._queue.name, error)
-            self._stopping.wait(self.budget.spend(f"the broker is lost: {error!r}"))
+            cause = str(error) if isinstance(error, PluginMissingError) else f"the broker is lost: {error!r}"
+            logger.warning("%s: %s; trying again", self._queue.name, cause)
+            self._stopping.wait(self.budget.spend(cause))
 
     def _until_lost(self) -> BaseException | None:
         """One connection's life; what ended it, None when that was the wish. It is dropped whatever happens."""
@@ -127,6 +138,7 @@ class QueueReader:
         memory = self._options.in_memory
         return Connection(
             self._options.url,
+            transport=transport_for(self._options.url),
             heartbeat=0 if memory else self._options.heartbeat_s,
             connect_timeout=CONNECT_TIMEOUT_S,
             # The in-memory broker polls; at 20 ms an event is handled within that time at next to no load.
@@ -143,7 +155,20 @@ class QueueReader:
         # Bodies stay bytes, whatever encoding the message claims.
         channel.auto_decode = False
         self._topology.declare(channel)
-        consumer = Consumer(
+        self._connection, self._channel = connection, channel
+        self._next_beat = 0.0
+        if self._share is None:
+            self._consume(channel)
+        else:
+            self._share.join(connection, channel)
+        self.ready.set()
+        self._consuming()
+        self._drain(connection)
+        if self._share is not None:
+            self._share.leave()
+
+    def _consume(self, channel: Any) -> None:
+        Consumer(
             channel,
             queues=[self._queue],
             on_message=self._handle,
@@ -151,20 +176,19 @@ class QueueReader:
             no_ack=self._no_ack,
             prefetch_count=None if self._no_ack else self._options.prefetch,
             auto_declare=False,
-        )
-        self._connection, self._channel = connection, channel
-        self._next_beat = 0.0
-        consumer.consume()
-        self.ready.set()
-        self._drain(connection)
+        ).consume()
 
     def _drain(self, connection: Connection) -> None:
-        drain, stopped = connection.drain_events, self._stopping.is_set
+        drain, stopped, share = drain_of(connection, DRAIN_S), self._stopping.is_set, self._share
         while not stopped():
             try:
-                drain(timeout=DRAIN_S)
+                drain()
             except TimeoutError:
                 self.budget.restore()
+                if share is not None:
+                    share.settle()
+            if share is not None:
+                share.tend()
             if self.beat():
                 self.budget.restore()
 

@@ -16,8 +16,8 @@ class Command(BaseCommand):
     help = (
         "Read the event stream: prices and bars go to the browsers, state events into the books. Runs until SIGTERM "
         "or Ctrl-C (exit 0). Exits 1 when the broker or the database stays away for minutes, for a supervisor to "
-        "start it again, and 2 when AMQP_URL names no broker that several processes can share. A second worker on "
-        "the same queues is a spare that takes over at once."
+        "start it again, and 2 when AMQP_URL names no broker that several processes can share. A second worker is a "
+        "spare that takes over at once; with AMQP_MARKET_SHARED it also takes its share of prices and bars."
     )
     requires_system_checks = ()
 
@@ -47,5 +47,6 @@ class Command(BaseCommand):
     def _announce(self, worker: StreamWorker) -> None:
         worker.ready.wait()
         options = stream_options()
-        self.stdout.write(f"stream worker {worker.name} consuming {options.stem}.market and {options.stem}.state")
+        market = f"{'its share of ' if options.shares_market else ''}{options.stem}.market"
+        self.stdout.write(f"stream worker {worker.name} consuming {market} and {options.stem}.state")
         self.stdout.flush()

@@ -19,10 +19,12 @@ from tests.system.venue import SystemVenue
 
 @dataclass(frozen=True)
 class Production:
-    """The five processes, the broker they share, and the control endpoints of the paper venue."""
+    """The five processes, the servers they share, and the control endpoints of the paper venue."""
 
     system: ProductionSystem
     rabbitmq: RabbitMQServer
+    redis: RedisServer
+    postgres: PostgresServer
     amqp_url: str
     venue: SystemVenue
 
@@ -46,7 +48,7 @@ def production(
     system = ProductionSystem(database_url=url, amqp_url=amqp_url, redis_url=redis_server.fresh_url())
     with django_db_blocker.unblock(), django_on(url), system:
         venue = SystemVenue(system.api_base_url)
-        yield Production(system, rabbitmq, amqp_url, venue)
+        yield Production(system, rabbitmq, redis_server, postgres, amqp_url, venue)
         venue.end()
     postgres.drop_database(name)
 
@@ -57,3 +59,21 @@ def trader(production: Production) -> Api:
     trader = production.new_trader()
     assert trader.positions() == {}
     return trader
+
+
+@pytest.fixture
+def gbpusd_stands_still(production: Production) -> Iterator[None]:
+    """So that only the test moves its price."""
+    production.venue.hold("GBPUSD", 1.3)
+    yield
+    production.venue.let_go("GBPUSD")
+
+
+@pytest.fixture(autouse=True)
+def _whole_again(production: Production) -> Iterator[None]:
+    """A test that failed between a kill and a start leaves nothing dead to the others."""
+    yield
+    for process in production.system.processes:
+        if not process.running:
+            process.start()
+            production.system.wait_ready(process)

@@ -20,7 +20,7 @@ def test_every_part_says_that_it_is_ready(production: Production) -> None:
     ready = requests.get(f"{production.system.web_url}/readyz", timeout=10)
     assert ready.status_code == 200, ready.text
     checks = {name: (check["status"], check["detail"]) for name, check in ready.json()["checks"].items()}
-    assert set(checks) == {"database", "broker", "layer", "microservice", "stream"}
+    assert set(checks) == {"database", "broker", "layer", "microservice", "stream", "prices"}
     assert checks["database"] == ("ok", "postgresql")
     assert {status for status, _ in checks.values()} == {"ok"}
 

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,20 +9,12 @@ import pytest
 from django.db.models import Max
 from kombu import Connection, Exchange, Queue
 
-from ctrader_app.models import DeadLetter, Deal, Position, StreamWorker
+from ctrader_app.models import DeadLetter, Deal, Position, ReconciliationRun, StreamWorker
 from tests.support.waiting import wait_until
 from tests.system.client import Api, has_ticket
 from tests.system.production.conftest import Production
 
 CATCH_UP_S = 30.0
-
-
-@pytest.fixture
-def gbpusd_stands_still(production: Production) -> Iterator[None]:
-    """So that only the test moves its price."""
-    production.venue.hold("GBPUSD", 1.3)
-    yield
-    production.venue.let_go("GBPUSD")
 
 
 @pytest.mark.usefixtures("gbpusd_stands_still")
@@ -32,6 +23,8 @@ def test_what_was_closed_while_the_stream_worker_was_dead(production: Production
     kept = trader.opened(symbol="GBPUSD", stop_loss=1.20)
     rows = Position.objects.filter(account_id=trader.account_id, is_open=True)
     wait_until(lambda: rows.count() == 2, CATCH_UP_S, "both positions are in the books")
+    unread = ReconciliationRun.objects.filter(account_id=trader.account_id, finished_at=None)
+    wait_until(lambda: not unread.exists(), CATCH_UP_S, "all is read of what happened so far")
     production.system.stream.kill()
     production.venue.hold("GBPUSD", 1.27)
     assert list(trader.positions()) == [kept]

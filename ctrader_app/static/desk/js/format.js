@@ -18,16 +18,23 @@ function guessDigits(value) {
   return text.includes(".") && !text.includes("e") ? Math.min(text.length - text.indexOf(".") - 1, 8) : 2;
 }
 
-/** "3 s", "2 min": how long something has been. */
+/** "3 s", "2 min", "2 d": how long something has been. */
 export function age(ms) {
   if (ms < 1000) return "now";
   if (ms < 60_000) return `${Math.floor(ms / 1000)} s`;
-  return ms < 3_600_000 ? `${Math.floor(ms / 60_000)} min` : `${Math.floor(ms / 3_600_000)} h`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min`;
+  return ms < 172_800_000 ? `${Math.floor(ms / 3_600_000)} h` : `${Math.floor(ms / 86_400_000)} d`;
 }
 
 export function clock(iso) {
   const time = new Date(iso);
   return Number.isNaN(time.getTime()) ? DASH : time.toLocaleTimeString([], { hour12: false });
+}
+
+/** A time (Date) of today as its clock, an earlier one with its date. */
+export function moment(time) {
+  const today = time.toDateString() === new Date().toDateString();
+  return today ? clock(time) : `${time.toLocaleDateString()} ${clock(time)}`;
 }
 
 /** Mark an amount as a gain or a loss. */

@@ -166,8 +166,11 @@ function priceMessage({ type, data, message }) {
   if (type === "error") {
     element("chart-note").textContent = message;
   } else if (type === "live_price" && data.symbol.toUpperCase() === state.symbol.toUpperCase()) {
-    quote.tick(data);
-    book.tick(data.symbol, data);
+    if (data.bid !== null) {
+      quote.tick(data);
+      book.tick(data.symbol, data);
+    }
+    quote.setSilent(data.stale ? data.age_s : null);
   } else if (type === "new_candle" && data.timeframe === state.timeframe) {
     chart.update(data);
   }

@@ -1,6 +1,6 @@
 // The live bid and ask of the chosen symbol.
 
-import { DASH, age, price } from "./format.js";
+import { DASH, age, moment, price } from "./format.js";
 
 const STALE_AFTER_MS = 5000;
 
@@ -25,6 +25,7 @@ export class Quote {
     this.digits = digits;
     this.last = null;
     this.at = null;
+    this.silentSince = null;
     this.connected = false;
     for (const id of ["bid", "ask", "spread", "age"]) {
       element(id).textContent = DASH;
@@ -51,13 +52,20 @@ export class Quote {
   tick(quote, live = true) {
     if (!live && this.at !== null) return;
     const isFirst = live && this.at === null;
-    if (live) this.at = performance.now();
+    // The server says how old the price was when it left: the first one of a closed market can be days old.
+    if (live) this.at = performance.now() - 1000 * (quote.age_s ?? 0);
     this.#move("bid", quote.bid);
     this.#move("ask", quote.ask);
     this.last = quote;
     this.#show(quote);
     this.#showAge();
     if (isFirst) this.onChange();
+  }
+
+  /** The server says that nothing new has come for so many seconds; null: that it has. */
+  setSilent(ageS) {
+    this.silentSince = ageS === null ? null : new Date(Date.now() - 1000 * ageS);
+    this.#showAge();
   }
 
   #move(id, value) {
@@ -73,9 +81,13 @@ export class Quote {
   #showAge() {
     const silent = this.at === null ? null : performance.now() - this.at;
     element("age").textContent = silent === null ? DASH : age(silent);
-    const stale = !this.connected || silent === null || silent > STALE_AFTER_MS;
+    const stale = !this.connected || silent === null || silent > STALE_AFTER_MS || this.silentSince !== null;
     element("quote").dataset.stale = String(stale);
-    element("stale").hidden = !(stale && this.last);
-    element("stale").textContent = this.connected ? "stale price" : "not connected";
+    element("stale").hidden = !(stale && (this.last || this.silentSince));
+    element("stale").textContent = this.connected ? this.#silence() : "not connected";
+  }
+
+  #silence() {
+    return this.silentSince === null ? "stale price" : `stale: nothing since ${moment(this.silentSince)}`;
   }
 }
