@@ -12,7 +12,7 @@ from importlib.metadata import version
 from benchmarks.measure import Row
 
 # Names first, modules when they run: a benchmark sets up what it measures, and none pays for another's imports.
-BENCHMARKS = {"reads": "benchmarks.reads", "writes": "benchmarks.writes"}
+BENCHMARKS = {"reads": "benchmarks.reads", "stream": "benchmarks.stream", "writes": "benchmarks.writes"}
 
 PACKAGES = ("Django", "celery", "kombu", "requests", "channels", "msgspec", "uvicorn")
 
