@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from dotenv import load_dotenv
 
+from config.database import database_of
 from config.environment import Environment, SettingError
 from config.secrets import checked_fernet_keys, derived_key
 
@@ -14,19 +14,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def _database(url: str) -> dict[str, Any]:
+    prepared = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
+    max_age_s = int(env.number("DATABASE_CONN_MAX_AGE", 0, low=0, high=86_400))
     try:
-        database: dict[str, Any] = {**dj_database_url.parse(url)}
+        return {**database_of(url, prepared=prepared), "CONN_MAX_AGE": max_age_s}
     except (ValueError, KeyError):
         raise SettingError("DATABASE_URL is malformed: give sqlite:///path or postgres://user:pw@host/name") from None
-    if database["ENGINE"].endswith("sqlite3"):
-        # Deferred transactions fail when two of them turn from reading to writing; immediate ones queue up.
-        database["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL;",
-        }
-    database["CONN_HEALTH_CHECKS"] = True
-    return database
 
 
 def _channel_layer(redis_url: str) -> dict[str, Any]:
@@ -71,7 +64,6 @@ try:
 
     # -- storage and transport -------------------------------------------------------------------------------------
     DATABASES = {"default": _database(env.text("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))}
-    DATABASES["default"]["CONN_MAX_AGE"] = int(env.number("DATABASE_CONN_MAX_AGE", 0, low=0, high=86_400))
     CHANNELS_REDIS_URL = env.url("CHANNELS_REDIS_URL", "", schemes=("redis", "rediss", "unix"))
     CHANNEL_LAYERS = {"default": _channel_layer(CHANNELS_REDIS_URL)}
 

@@ -3,10 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 
-import dj_database_url
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from config.database import database_of
 from ctrader_app.platform.watcher import end_watcher
 
 
@@ -20,9 +20,9 @@ def django_on(url: str) -> Iterator[None]:
     settings = connections.settings
     before = settings[DEFAULT_DB_ALIAS]
     put_aside = connections[DEFAULT_DB_ALIAS]
-    wanted = dict(dj_database_url.parse(url))
+    wanted = database_of(url)
     if wanted["ENGINE"] == before["ENGINE"]:
-        # The project's options for this engine hold here too.
+        # What the test settings add for this engine holds here too.
         wanted["OPTIONS"] = before["OPTIONS"]
     settings[DEFAULT_DB_ALIAS] = connections.configure_settings({DEFAULT_DB_ALIAS: wanted})[DEFAULT_DB_ALIAS]
     del connections[DEFAULT_DB_ALIAS]
