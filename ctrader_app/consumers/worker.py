@@ -34,6 +34,10 @@ __all__ = ["StreamFailedError", "StreamOptions", "StreamWorker", "stream_options
 
 logger = logging.getLogger(__name__)
 
+UPKEEP_S = 0.1
+LETTERS_S = 1.0
+"""A flood of bad events is written down once a second: one by one they would take time from the good ones."""
+
 PRUNE_S = 60.0
 SILENT_WORKERS_KEPT = timedelta(days=1)
 STOP_TIMEOUT_S = 10.0
@@ -149,6 +153,7 @@ class StreamWorker:
             (self._options.beat_s, self._beat),
             (round_s(get_settings().stale_after_s), self._hear),
             (self._options.accounts_s, self._accounts.refresh),
+            (LETTERS_S, self._graveyard.work_off),
             (PRUNE_S, self._prune),
         ]
         due_s = [0.0] * len(duties)
@@ -161,8 +166,8 @@ class StreamWorker:
                     due_s[index] = time.monotonic() + every_s
                     _attempt(duty)
             self._repair.notice(self._market.last_event_s, self._broadcaster.retries)
-            _attempt(self._graveyard.work_off)
-            self._graveyard.arrived.wait(0.1)
+            self._stopping.wait(UPKEEP_S)
+        _attempt(self._graveyard.work_off)
         self._graveyard.close()
         _attempt(self._judge.leave)
         _attempt(lambda: stream_workers.leave(self.name))

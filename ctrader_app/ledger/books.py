@@ -4,9 +4,10 @@ Every write happens inside the caller's transaction and takes the account's row 
 two writers of one account's books never interleave. On SQLite the transaction itself is that lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -116,25 +117,22 @@ def deals(account: TradingAccount, limit: int) -> models.QuerySet[Deal]:
     return Deal.objects.filter(account=account).order_by("-executed_at", "-pk")[:limit]
 
 
+POSITION_FACT_COLUMNS = (
+    *("position_id", "symbol", "direction", "volume", "open_price", "current_price", "stop_loss", "take_profit"),
+    *("profit", "swap", "commission", "open_time", "client_order_id", "label", "comment"),
+)
+"""What a PositionFact is made of, in its own order."""
+
+
 def position_fact(row: Position) -> PositionFact:
     """The row as the domain knows it."""
-    return PositionFact(
-        position_id=row.position_id,
-        symbol=row.symbol,
-        direction=Direction(row.direction),
-        volume_lots=row.volume,
-        open_price=row.open_price,
-        current_price=row.current_price,
-        stop_loss=row.stop_loss,
-        take_profit=row.take_profit,
-        profit=row.profit,
-        swap=row.swap,
-        commission=row.commission,
-        open_time=row.open_time,
-        client_order_id=row.client_order_id,
-        label=row.label,
-        comment=row.comment,
-    )
+    return position_fact_of([getattr(row, name) for name in POSITION_FACT_COLUMNS])
+
+
+def position_fact_of(values: Sequence[Any]) -> PositionFact:
+    """The values of POSITION_FACT_COLUMNS as the domain knows them."""
+    position_id, symbol, direction, *others = values
+    return PositionFact(position_id, symbol, Direction(direction), *others)
 
 
 def order_fact(row: Order) -> OrderFact:

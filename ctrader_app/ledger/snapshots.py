@@ -1,16 +1,25 @@
 """Bring an account's books to what the venue stated: one short transaction, a constant number of statements."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import transaction
+from django.db import models, transaction
 
 from ctrader_app.domain.diff import BookDiff, KnownOrder, KnownPosition, compare
 from ctrader_app.domain.endings import deal_time, ending_of, tickets_of, with_closing_deal
 from ctrader_app.domain.facts import AccountFigures, OpenBook, OrderFact, PositionFact, SyncFact
 from ctrader_app.ledger import reconciliations, signals
-from ctrader_app.ledger.books import ZERO, announce, lock_account, note_figures, order_fact, position_fact
+from ctrader_app.ledger.books import (
+    POSITION_FACT_COLUMNS,
+    ZERO,
+    announce,
+    lock_account,
+    note_figures,
+    order_fact,
+    position_fact,
+    position_fact_of,
+)
 from ctrader_app.ledger.upserts import upsert
 from ctrader_app.models import Deal, Order, Position, ReconciliationRun, TradingAccount
 
@@ -25,6 +34,9 @@ _ORDER_CHANGES = (
     *("symbol", "direction", "order_type", "volume", "price", "stop_loss", "take_profit", "placed_at"),
     *("client_order_id", "label", "observed_at"),
 )
+
+IDS_PER_STATEMENT = 30_000
+"""SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +74,7 @@ def unsettled(account: TradingAccount, limit: int) -> list[Position]:
 
 def difference(account: TradingAccount, book: OpenBook, asked_at: datetime) -> BookDiff:
     """How the books differ from ``book`` now; nothing is locked and nothing is written."""
-    rows = _positions(account, book, ())
-    return _compare(rows.values(), _orders(account), book, asked_at)
+    return _compare(_known(account, book), _orders(account), book, asked_at)
 
 
 def apply(run: ReconciliationRun, snapshot: Snapshot, *, at: datetime, note: str = "") -> Applied:
@@ -74,9 +85,11 @@ def apply(run: ReconciliationRun, snapshot: Snapshot, *, at: datetime, note: str
     account = run.account
     with transaction.atomic():
         lock_account(account.pk)
-        rows = _positions(account, snapshot.book, (*snapshot.syncs, *snapshot.gone))
+        known = _known(account, snapshot.book)
         orders = _orders(account)
-        diff = _compare(rows.values(), orders, snapshot.book, snapshot.asked_at)
+        diff = _compare(known, orders, snapshot.book, snapshot.asked_at)
+        changed_ids = {change.after.position_id for change in diff.changed}
+        rows = _rows(account, changed_ids.union(snapshot.syncs, snapshot.gone))
         changes = _Changes(account, rows, snapshot)
         changes.collect(diff)
         changes.write()
@@ -91,7 +104,7 @@ def apply(run: ReconciliationRun, snapshot: Snapshot, *, at: datetime, note: str
             opened=opened,
             changed=[rows[change.after.position_id] for change in diff.changed if change.is_material],
             closed=changes.closed,
-            positions=[position_fact(row) for row in rows.values() if row.is_open],
+            positions=changes.positions_after(known),
             orders=None if snapshot.book.orders is None else _orders_after(orders, diff),
         )
         transaction.on_commit(lambda: _announce(applied), robust=True)
@@ -104,12 +117,35 @@ def _announce(applied: Applied) -> None:
     announce(signals.position_closed, applied.closed)
 
 
-def _positions(account: TradingAccount, book: OpenBook, also: Iterable[str]) -> dict[str, Position]:
-    rows = {row.position_id: row for row in Position.objects.filter(account=account, is_open=True)}
-    others = {fact.position_id for fact in book.positions}.union(also).difference(rows)
-    if others:
-        rows |= {row.position_id: row for row in Position.objects.filter(account=account, position_id__in=others)}
-    return rows
+def _known(account: TradingAccount, book: OpenBook) -> list[KnownPosition]:
+    """The open positions of the books, and any closed one that ``book`` lists."""
+    of_account = Position.objects.filter(account=account)
+    known = _known_among(of_account.filter(is_open=True))
+    others = {fact.position_id for fact in book.positions}.difference(row.fact.position_id for row in known)
+    for some in _portions(others):
+        known += _known_among(of_account.filter(position_id__in=some))
+    return known
+
+
+def _known_among(rows: "models.QuerySet[Position]") -> list[KnownPosition]:
+    # Without making models of them: of ten thousand a snapshot changes ten.
+    values = rows.values_list(*POSITION_FACT_COLUMNS, "observed_at", "is_open")
+    return [KnownPosition(position_fact_of(fact), observed_at, is_open) for *fact, observed_at, is_open in values]
+
+
+def _rows(account: TradingAccount, position_ids: Collection[str]) -> dict[str, Position]:
+    found: dict[str, Position] = {}
+    for some in _portions(position_ids):
+        rows = Position.objects.filter(account=account, position_id__in=some)
+        found |= {row.position_id: row for row in rows}
+    return found
+
+
+def _portions(position_ids: Collection[str]) -> Iterator[list[str]]:
+    """The ids in lists that fit one statement. None for no ids."""
+    ids = list(position_ids)
+    for start in range(0, len(ids), IDS_PER_STATEMENT):
+        yield ids[start : start + IDS_PER_STATEMENT]
 
 
 def _orders(account: TradingAccount) -> dict[str, Order]:
@@ -117,10 +153,10 @@ def _orders(account: TradingAccount) -> dict[str, Order]:
 
 
 def _compare(
-    positions: Iterable[Position], orders: Mapping[str, Order], book: OpenBook, asked_at: datetime
+    positions: Collection[KnownPosition], orders: Mapping[str, Order], book: OpenBook, asked_at: datetime
 ) -> BookDiff:
     return compare(
-        [KnownPosition(position_fact(row), row.observed_at, row.is_open) for row in positions],
+        positions,
         [KnownOrder(order_fact(row), row.observed_at) for row in orders.values()],
         book,
         asked_at,
@@ -128,7 +164,10 @@ def _compare(
 
 
 class _Changes:
-    """The positions and deals that one snapshot changes. ``rows`` are brought to their new state in place."""
+    """The positions and deals that one snapshot changes.
+
+    ``rows``: the positions that may have to be changed, by id; they are brought to their new state in place.
+    """
 
     def __init__(self, account: TradingAccount, rows: dict[str, Position], snapshot: Snapshot) -> None:
         self._account = account
@@ -211,10 +250,20 @@ class _Changes:
 
     def opened_rows(self) -> list[Position]:
         """The new rows as the database has them, with their keys."""
-        if not self._opened_ids:
-            return []
-        rows = Position.objects.filter(account=self._account, position_id__in=self._opened_ids)
-        return list(rows.select_related("account"))
+        rows = list(_rows(self._account, self._opened_ids).values())
+        for row in rows:
+            row.account = self._account
+        return rows
+
+    def positions_after(self, known: Iterable[KnownPosition]) -> list[PositionFact]:
+        """The open positions, once the changes are written."""
+        facts = {row.fact.position_id: row.fact for row in known if row.is_open}
+        for position_id, row in self._touched.items():
+            if row.is_open:
+                facts[position_id] = position_fact(row)
+            else:
+                facts.pop(position_id, None)
+        return list(facts.values())
 
 
 def _deal_rows(account: TradingAccount, position: PositionFact, sync: SyncFact) -> list[Deal]:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 from django.db import DataError
@@ -77,7 +77,6 @@ class Graveyard:
         self._waiting_bytes = 0
         self._lock = Lock()
         self._connection: Connection | None = None
-        self.arrived = Event()
 
     def write(self, message: Any, ruling: Ruling) -> None:
         """Write the letter down now, if its reason's allowance lets it. Raises django.db.Error."""
@@ -95,12 +94,10 @@ class Graveyard:
             letter = letter_of(message, ruling)
             self._waiting.append(letter)
             self._waiting_bytes += len(letter.body)
-        self.arrived.set()
         return True
 
     def work_off(self) -> None:
         """Write down and publish what was left. Raises django.db.Error; what was not written waits on."""
-        self.arrived.clear()
         letters = list(self._waiting)
         if not letters:
             return
