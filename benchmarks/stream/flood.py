@@ -13,7 +13,8 @@ from benchmarks.stream.watch import GroupWatch
 
 ROUNDS = 5
 SYMBOLS = 50
-TICKS = 20_000
+TICKS = 100_000
+"""Some seconds of it: the first letters of each reason are written down, and a flood goes on after them."""
 
 BAD = (b"{", b'{"event_version": 1, "type": "price.tick", "payload": {}}', b"\xff" * 400)
 """Cut off, without what it needs, and no text at all."""

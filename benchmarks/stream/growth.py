@@ -15,7 +15,8 @@ TICKS = 40_000
 
 
 def measure(stage: Stage, rounds: int = ROUNDS, many: int = MANY, ticks: int = TICKS) -> list[Row]:
-    """Every tick sent: the same work for each, whatever the number of groups. Conflated, fewer groups are less work."""
+    """Every tick sent: the same work for each, whatever the number of groups. Conflating, few groups are less work than
+    many, but many are to be no more than sending each of them every tick: as flat as that, then."""
     few_names, many_names = symbol_names(FEW), symbol_names(many)
     rates: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
@@ -26,5 +27,5 @@ def measure(stage: Stage, rounds: int = ROUNDS, many: int = MANY, ticks: int = T
     what = f"relay, {many:,} symbols"
     return [
         at_least(f"{what}, every tick", rate["many"], rate["few"], "/s", f"{FEW} symbols", 0.8),
-        at_least(f"{what}, conflating", rate["many, conflating"], rate["many"], "/s", "the same, every tick", 1),
+        at_least(f"{what}, conflating", rate["many, conflating"], rate["many"], "/s", "the same, every tick", 0.8),
     ]

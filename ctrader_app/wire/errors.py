@@ -30,4 +30,7 @@ class BadEvent(Exception):  # noqa: N818 - it names what the event is
     def __init__(self, reason: BadEventReason, detail: str) -> None:
         self.reason = reason
         self.detail = detail[:MAX_DETAIL_CHARS]
-        super().__init__(f"{reason.value}: {self.detail}")
+        super().__init__(reason, self.detail)
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.detail}"

@@ -106,8 +106,11 @@ def parse_event(body: bytes) -> AnyEvent:
     try:
         envelope = _FAST.decode(body)
         return _fast_tick(envelope) if type(envelope) is _Tick else _fast_candle(envelope)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UnreadableAnswer):
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError, UnreadableAnswer):
         return _parse_slowly(body)
+    except msgspec.DecodeError as error:
+        # No JSON in either pass: in a flood of such, a second look at each would be at the cost of the good ones.
+        raise BadEvent(BadEventReason.NOT_JSON, f"not JSON: {error}") from None
 
 
 def _fast_tick(tick: _Tick) -> PriceTick:

@@ -7,6 +7,7 @@ messages looks the same after a thousand of them.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -46,16 +47,22 @@ class Allowance:
         self._rate_per_s = rate_per_s
         self._clock = clock
         self._levels: dict[str, tuple[float, float]] = {}
+        self._empty_until: dict[str, float] = {}
         self._lock = Lock()
 
     def take(self, reason: str) -> bool:
         """Whether one more letter of this reason may be written now."""
         now = self._clock()
+        # Without the lock: in a flood this is asked for every bad event, and the answer is nearly always no.
+        if now < self._empty_until.get(reason, -math.inf):
+            return False
         with self._lock:
             level, at = self._levels.get(reason, (self._burst, now))
             level = min(self._burst, level + (now - at) * self._rate_per_s)
             allowed = level >= 1.0
-            self._levels[reason] = (level - 1.0 if allowed else level, now)
+            level -= float(allowed)
+            self._levels[reason] = (level, now)
+            self._empty_until[reason] = now + (1.0 - level) / self._rate_per_s
             return allowed
 
 
@@ -85,13 +92,13 @@ class Graveyard:
 
     def leave(self, message: Any, ruling: Ruling) -> bool:
         """Leave the letter to the housekeeping thread; False when there are too many already. Never blocks."""
+        if not self._allowance.take(ruling.reason):
+            return False
+        # Only now: of a flood most are not written down.
+        letter = letter_of(message, ruling)
         with self._lock:
-            if len(self._waiting) >= WAITING_LIMIT or self._waiting_bytes + len(raw_body(message)) > WAITING_BYTES:
+            if len(self._waiting) >= WAITING_LIMIT or self._waiting_bytes + len(letter.body) > WAITING_BYTES:
                 return False
-            if not self._allowance.take(ruling.reason):
-                return False
-            # Only now: of a flood most are not written down.
-            letter = letter_of(message, ruling)
             self._waiting.append(letter)
             self._waiting_bytes += len(letter.body)
         return True

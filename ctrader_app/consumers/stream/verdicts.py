@@ -14,8 +14,8 @@ HOLD and defects count against the consecutive-error budget; when it is used up 
 goes back to the queue.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 
@@ -32,8 +32,7 @@ class Verdict(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """``reason`` and ``detail`` are for the dead letter; ``is_error`` counts against the budget."""
 
     verdict: Verdict
@@ -53,7 +52,7 @@ def rule(error: BaseException | None, attempt: int = 1) -> Ruling:
         case None:
             return Ruling(Verdict.ACK)
         case BadEvent():
-            return Ruling(Verdict.DEAD_LETTER, error.reason.value, error.detail)
+            return Ruling(Verdict.DEAD_LETTER, str(error.reason), error.detail)
         case DataError():
             return Ruling(Verdict.DEAD_LETTER, UNUSABLE_VALUES, str(error))
         case OperationalError() | InterfaceError() | InternalError() | QueueUnavailable():
