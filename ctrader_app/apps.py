@@ -1,4 +1,4 @@
-"""The Django app: it registers its platform and nothing else."""
+"""The Django app: it registers its platform, and has its commits waited for."""
 
 from django.apps import AppConfig
 
@@ -14,5 +14,8 @@ class CTraderConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from ctrader_app.ledger import durability  # noqa: PLC0415 - it needs the tables, which are ready only now
+
         # A dotted path: importing the platform here would load the tables before Django is ready for it.
         register_connector("ctrader", "ctrader_app.platform.connector.CTraderPlatform")
+        durability.install()

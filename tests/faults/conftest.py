@@ -1,6 +1,8 @@
 """One plant for all cards; what a card breaks, it mends."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 from django.test import override_settings
@@ -33,29 +35,48 @@ def _forget_publisher() -> None:
     publisher._background.clear()
 
 
+@dataclass(frozen=True)
+class Ground:
+    """The servers that plants stand on."""
+
+    rabbitmq: RabbitMQServer
+    redis: RedisServer
+    postgres: PostgresServer
+    template: str
+    blocker: DjangoDbBlocker
+
+
 @pytest.fixture(scope="package")
-def plant(
+def ground(
     rabbitmq: RabbitMQServer,
     redis_server: RedisServer,
     postgres: PostgresServer,
     postgres_template: str,
     django_db_blocker: DjangoDbBlocker,
-) -> Iterator[Plant]:
-    """The plant, running. Django in this process is on its database, and publishes to its broker."""
+) -> Ground:
+    """RabbitMQ, Redis and PostgreSQL."""
+    return Ground(rabbitmq, redis_server, postgres, postgres_template, django_db_blocker)
+
+
+@contextmanager
+def running_plant(ground: Ground, **settings: object) -> Iterator[Plant]:
+    """A plant, running with these settings. Django in this process is on its database, and publishes to its broker."""
+    rabbitmq, postgres = ground.rabbitmq, ground.postgres
     amqp_url = lasting_amqp_url(rabbitmq)
-    database = postgres.create_database(template=postgres_template)
+    database = postgres.create_database(template=ground.template)
+    settings = {**TIMEOUTS, **settings}
     system = ProductionSystem(
         database_url=postgres.url(database),
         amqp_url=amqp_url,
-        redis_url=redis_server.fresh_url(),
-        extra_env={name: str(value) for name, value in TIMEOUTS.items()},
+        redis_url=ground.redis.fresh_url(),
+        extra_env={name: str(value) for name, value in settings.items()},
         microservice_arguments=["--speed", "0"],
     )
     _forget_publisher()
     with (
-        django_db_blocker.unblock(),
+        ground.blocker.unblock(),
         django_on(postgres.url(database)),
-        override_settings(CTRADER_API_BASE_URL=system.api_base_url, **TIMEOUTS),
+        override_settings(CTRADER_API_BASE_URL=system.api_base_url, **settings),
         pointed_at(project_app, project_celery_settings(amqp_url)),
     ):
         plant = Plant(system, rabbitmq, postgres, database, FaultyVenue(system.api_base_url))
@@ -72,6 +93,13 @@ def plant(
             _forget_publisher()
             close_shared_clients()
     postgres.drop_database(database)
+
+
+@pytest.fixture(scope="package")
+def plant(ground: Ground) -> Iterator[Plant]:
+    """The plant that the cards are played on, one after the other."""
+    with running_plant(ground) as plant:
+        yield plant
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -33,6 +33,7 @@ SETTLED_S = 45.0
 """Long enough for the slowest way out: a sender that nobody saw die (13 s), beat, and the examinations after it."""
 
 LONG_TTL_S = 120.0
+Victim = Literal["child", "parent"]
 PATHS = {
     Kind.PLACE: "/trade/place",
     Kind.CLOSE: "/trade/close",
@@ -118,6 +119,13 @@ class Plant:
 
         with self.postgres.connect() as connection:
             wait_until(lambda: blocked() >= count, 20.0, lambda: f"{blocked()} of {count} wait for the row")
+
+    def kill(self, victim: Victim) -> None:
+        """SIGKILL to the worker's children, or to their parent, of which they die."""
+        if victim == "child":
+            self.kill_children()
+        else:
+            self.kill_parent()
 
     def kill_children(self) -> None:
         """SIGKILL to the worker's children, not to the worker."""

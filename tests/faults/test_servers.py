@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from connectors.base import OperationHandle
 from ctrader_app.domain.operations import State
 from tests.faults.plant import Plant, Trader, row, settled, steps_of, wait_state, wait_too_late
+from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
 AT_ONCE_S = 0.05
@@ -168,15 +169,19 @@ def test_36_the_broker_is_down_wherever_the_caller_is(plant: Plant, trader: Trad
     assert trader.effects() == 1 + len(handles)
 
 
-def test_19_the_database_restarts_between_claim_and_record(plant: Plant, trader: Trader) -> None:
+@pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
+def test_19_the_database_restarts_between_claim_and_record(
+    plant: Plant, trader: Trader, end: Callable[[PostgresServer], None]
+) -> None:
     """Card 19. PostgreSQL restarts when the order has been claimed, and is away when the venue's answer comes: the
-    outcome cannot be recorded. Nobody sends it again as something new; a replay finds the effect."""
+    outcome cannot be recorded. Nobody sends it again as something new; a replay finds the effect. So it is when the
+    server was killed, though its settings would have it forget the claim: ours is written before it is confirmed."""
     trader.arm("delay", seconds=0.5)
     handle = trader.place()
     wait_state(handle, State.SENDING)
     connections.close_all()
     errors = plant.worker.log().count("OperationalError")
-    plant.postgres.stop()
+    end(plant.postgres)
     try:
         trader.wait_effects(1)
         wait_until(lambda: plant.worker.log().count("OperationalError") > errors, 10.0, "the worker could not record")

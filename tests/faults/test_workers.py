@@ -6,26 +6,17 @@ database or of the venue goes on without it.
 """
 
 import contextlib
-from typing import Literal
 
 import pytest
 
 from connectors.base import OperationHandle
 from ctrader_app.domain.operations import State
 from ctrader_app.models import OperationTransition
-from tests.faults.plant import READ_TIMEOUT_S, Plant, Trader, row, settled, steps_of, wait_state
+from tests.faults.plant import READ_TIMEOUT_S, Plant, Trader, Victim, row, settled, steps_of, wait_state
 from tests.support.kin import children_of
 from tests.support.waiting import wait_until
 
-Victim = Literal["child", "parent"]
 each_victim = pytest.mark.parametrize("victim", ["child", "parent"])
-
-
-def _kill(plant: Plant, victim: Victim) -> None:
-    if victim == "child":
-        plant.kill_children()
-    else:
-        plant.kill_parent()
 
 
 def _sent_once(trader: Trader, handle: OperationHandle) -> list[str]:
@@ -47,7 +38,7 @@ def test_11_killed_before_it_sends(plant: Plant, trader: Trader, victim: Victim)
     with lock:
         plant.wait_blocked(1)
         assert (row(handle).state, trader.effects()) == (State.QUEUED, 0)
-        _kill(plant, victim)
+        plant.kill(victim)
         plant.wait_blocked(2)  # the dead one's claim, and the claim of who was given its message
         lock.close()
         assert "in_doubt" in _sent_once(trader, handle)
@@ -64,7 +55,7 @@ def test_12_killed_while_it_sends(plant: Plant, trader: Trader, victim: Victim) 
     handle = trader.place()
     wait_state(handle, State.SENDING)
     assert trader.effects() == 0
-    _kill(plant, victim)
+    plant.kill(victim)
     assert "in_doubt" in _sent_once(trader, handle)
     trader.wait_answered(2)  # the request that outlived its sender, and the replay
     assert trader.effects() == 1
@@ -80,7 +71,7 @@ def test_13_killed_after_it_sent(plant: Plant, trader: Trader, victim: Victim) -
     with plant.frozen():
         trader.wait_effects(1)
         assert row(handle).state == State.SENDING
-        _kill(plant, victim)
+        plant.kill(victim)
     assert "in_doubt" in _sent_once(trader, handle)
 
 
@@ -95,7 +86,7 @@ def test_14_killed_before_the_outcome_is_committed(plant: Plant, trader: Trader,
         lock.enter_context(plant.row_locked(handle))
         plant.wait_blocked(1)
         assert (row(handle).state, trader.effects()) == (State.SENDING, 1)
-        _kill(plant, victim)
+        plant.kill(victim)
         plant.wait_blocked(2)
         lock.close()
         assert _sent_once(trader, handle)[:2] == ["queued", "sending"]

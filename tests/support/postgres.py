@@ -20,7 +20,8 @@ from tests.support.processes import (
 
 SUPERUSER = "postgres"
 _INITDB_TIMEOUT_S = 60.0
-# A crash of the machine may lose everything: nothing here is worth a single fsync.
+# A crash of the machine may lose everything: nothing here is worth a single fsync. The commits of a server that is
+# killed are the product's to look after, and this one makes that hard: it confirms them before they are written.
 _SPEED = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
 
 
