@@ -43,6 +43,7 @@ __all__ = [
     "PositionsSnapshot",
     "PriceTick",
     "parse_event",
+    "read_event",
 ]
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -101,16 +102,25 @@ _FAST = msgspec.json.Decoder(_Tick | _Candle)
 
 def parse_event(body: bytes) -> AnyEvent:
     """The event in ``body``. Raises BadEvent with the reason under which to file it."""
+    found = read_event(body)
+    if isinstance(found, BadEvent):
+        raise found
+    return found
+
+
+def read_event(body: bytes) -> AnyEvent | BadEvent:
+    """As :func:`parse_event`, but a bad event is returned: in a flood of them each one raised would be at the cost of
+    the good ones."""
     if len(body) > MAX_EVENT_BYTES:
-        raise BadEvent(BadEventReason.TOO_LARGE, f"{len(body)} bytes")
+        return BadEvent(BadEventReason.TOO_LARGE, f"{len(body)} bytes")
     try:
         envelope = _FAST.decode(body)
         return _fast_tick(envelope) if type(envelope) is _Tick else _fast_candle(envelope)
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError, UnreadableAnswer):
-        return _parse_slowly(body)
+        return _read_slowly(body)
     except msgspec.DecodeError as error:
-        # No JSON in either pass: in a flood of such, a second look at each would be at the cost of the good ones.
-        raise BadEvent(BadEventReason.NOT_JSON, f"not JSON: {error}") from None
+        # What is no JSON to the fast pass is none to the thorough one.
+        return BadEvent(BadEventReason.NOT_JSON, f"not JSON: {error}")
 
 
 def _fast_tick(tick: _Tick) -> PriceTick:
@@ -179,17 +189,19 @@ _Header = tuple[UUID, str, str, datetime, datetime | None]
 """The fields of :class:`Event`, in its order."""
 
 
-def _parse_slowly(body: bytes) -> AnyEvent:
+def _read_slowly(body: bytes) -> AnyEvent | BadEvent:
     try:
-        return _read_event(Row(decode(body), "the event"))
+        return _read_row(Row(decode(body), "the event"))
     except NotJson as error:
-        raise BadEvent(BadEventReason.NOT_JSON, error.reason) from None
+        return BadEvent(BadEventReason.NOT_JSON, error.reason)
     except UnreadableAnswer as error:
-        raise BadEvent(BadEventReason.WRONG_SHAPE, error.reason) from None
+        return BadEvent(BadEventReason.WRONG_SHAPE, error.reason)
 
 
-def _read_event(row: Row) -> AnyEvent:
-    _assert_version(row)
+def _read_row(row: Row) -> AnyEvent | BadEvent:
+    version = row.raw("event_version")
+    if isinstance(version, bool) or version not in (EVENT_VERSION, str(EVENT_VERSION)):
+        return BadEvent(BadEventReason.UNKNOWN_VERSION, f"event_version {version!r}"[:MAX_ID_CHARS])
     kind = row.raw("type")
     if not isinstance(kind, str) or not kind:
         raise UnreadableAnswer("the event has no type")
@@ -197,12 +209,6 @@ def _read_event(row: Row) -> AnyEvent:
     if reader is None:
         return IgnoredEvent(kind[:MAX_ID_CHARS])
     return reader(_header(row), Row(row.raw("payload"), "payload"))
-
-
-def _assert_version(row: Row) -> None:
-    version = row.raw("event_version")
-    if isinstance(version, bool) or version not in (EVENT_VERSION, str(EVENT_VERSION)):
-        raise BadEvent(BadEventReason.UNKNOWN_VERSION, f"event_version {version!r}"[:MAX_ID_CHARS])
 
 
 def _header(row: Row) -> _Header:

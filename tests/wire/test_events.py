@@ -23,6 +23,7 @@ from ctrader_app.wire.events import (
     PositionsSnapshot,
     PriceTick,
     parse_event,
+    read_event,
 )
 from tests.wire.samples import CANDLE, CLOSURE, ENVELOPE, PAYLOADS, PRICE, Json, encoded, event
 
@@ -241,11 +242,9 @@ def test_the_fast_pass_and_the_thorough_one_agree(
         ("candle.update", {"symbol": symbol, "timeframe": "M5", "candle": candle}),
     ):
         data = encoded(event(kind, **changes, payload=body))
-        assert outcome_of(parse_event, data) == outcome_of(events._parse_slowly, data)
+        assert outcome_of(read_event, data) == outcome_of(events._read_slowly, data)
 
 
-def outcome_of(parse: Any, data: bytes) -> object:
-    try:
-        return parse(data)
-    except BadEvent as bad:
-        return bad.reason
+def outcome_of(read: Any, data: bytes) -> object:
+    found = read(data)
+    return found.reason if isinstance(found, BadEvent) else found

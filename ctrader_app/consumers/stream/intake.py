@@ -18,8 +18,10 @@ from ctrader_app.consumers.stream.reader import QueueReader, raw_body
 from ctrader_app.consumers.stream.state import StateEvent, StateEvents
 from ctrader_app.consumers.stream.topology import Topology
 from ctrader_app.consumers.stream.verdicts import Ruling, Verdict, rule
+from ctrader_app.wire.errors import BadEvent
 from ctrader_app.wire.events import (
     AccountInfoChanged,
+    AnyEvent,
     CandleUpdate,
     EventType,
     IgnoredEvent,
@@ -27,6 +29,7 @@ from ctrader_app.wire.events import (
     PositionsSnapshot,
     PriceTick,
     parse_event,
+    read_event,
 )
 
 logger = logging.getLogger(__name__)
@@ -63,9 +66,14 @@ class MarketIntake:
     def handle(self, message: Any) -> None:
         """Take one message. Raises only when the broker is lost."""
         self.last_event_s = time.time()
+        unreadable: BadEvent | None = None
         misrouted: StateEvent | None = None
         try:
-            misrouted = self._relay_event(raw_body(message))
+            event = read_event(raw_body(message))
+            if isinstance(event, BadEvent):
+                unreadable = event
+            else:
+                misrouted = self._relay_event(event)
         except DatabaseFailure as error:
             # Only an account never seen before has to be looked up; its next price comes soon enough.
             self._tally.add("dropped.unresolved")
@@ -74,12 +82,13 @@ class MarketIntake:
                 close_old_connections()
         except Exception as error:  # noqa: BLE001 - the one wrapper of this queue: the ruling is by type
             self._bury(message, rule(error, attempt=NEVER_AGAIN))
-        if misrouted is not None and self.reader is not None:
+        if unreadable is not None:
+            self._bury(message, rule(unreadable))
+        elif misrouted is not None and self.reader is not None:
             self.reader.publish("", self._state_queue, message)
             self._tally.add("passed_on")
 
-    def _relay_event(self, body: bytes) -> StateEvent | None:
-        event = parse_event(body)
+    def _relay_event(self, event: AnyEvent) -> StateEvent | None:
         if isinstance(event, PriceTick):
             self._tally.add("received.price.tick")
             self._relay.tick(self._accounts.resolve(event.account_ref, event.broker_login), event)
