@@ -92,7 +92,8 @@ def _servers() -> Iterator[ModuleType]:
 @contextmanager
 def _bare_worker(system: ProductionSystem) -> Iterator[None]:
     folder = make_folder("bare")
-    arguments = ["-m", "celery", "-A", "benchmarks.peers.bare_task", "worker", "-Q", "bare", "--loglevel", "WARNING"]
+    # A line in the log for each task, as ours has.
+    arguments = ["-m", "celery", "-A", "benchmarks.peers.bare_task", "worker", "-Q", "bare", "--loglevel", "INFO"]
     arguments += ["--concurrency", str(WORKERS), "--without-gossip", "--without-mingle", "-n", "bare@%h"]
     env = {**system.env, "BARE_RESULTS_URL": os.environ["BARE_RESULTS_URL"]}
     worker = ManagedProcess("bare-worker", [sys.executable, *arguments], log_path=folder / "worker.log", env=env)

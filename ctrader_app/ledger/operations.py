@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 
 from connectors.base import Mt5Dict
 from connectors.errors import IdempotencyKeyReusedError
@@ -113,19 +113,20 @@ class Standing:
 
 def standing(operation_id: uuid.UUID) -> Standing:
     """Where the operation stands now. Raises Operation.DoesNotExist."""
-    for found in _standings(Operation.objects.filter(pk=operation_id)).values():
-        return found
+    for row in statements.standings([operation_id]):
+        return _standing(row)
     raise Operation.DoesNotExist(f"no operation {operation_id}")
 
 
 def ended_among(operation_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Standing]:
     """Those of the operations that are final."""
-    return _standings(Operation.objects.filter(pk__in=operation_ids, state__in=_FINAL))
+    if not operation_ids:
+        return {}
+    return {row["id"]: _standing(row) for row in statements.standings(operation_ids, _FINAL)}
 
 
-def _standings(rows: QuerySet[Operation]) -> dict[uuid.UUID, Standing]:
-    found = rows.values_list("pk", "state", "result", "error_code", "error_message")
-    return {pk: Standing(pk, State(state), result, code, message) for pk, state, result, code, message in found}
+def _standing(row: Mapping[str, Any]) -> Standing:
+    return Standing(row["id"], State(row["state"]), row["result"], row["error_code"], row["error_message"])
 
 
 def claim(
