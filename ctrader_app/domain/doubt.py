@@ -25,7 +25,8 @@ from ctrader_app.domain.facts import (
 )
 
 ABSENCES_NEEDED = 2
-"""How often an effect must be authoritatively absent before the write counts as without effect."""
+"""How often an effect must be authoritatively absent before the write counts as without effect; and how often a state
+must be seen unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,22 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A complete reading shows the state from before the write, which is the intended one: whether the write arrived
+    cannot be seen, and makes no difference once it can no longer arrive."""
+
+    answer: WriteAnswer
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inconclusive:
     """The reading proves nothing."""
 
     reason: str
 
 
-Reading = Happened | Refuted | Absent | Inconclusive
+Reading = Happened | Refuted | Absent | Unchanged | Inconclusive
 
 
 def read_place(
@@ -196,6 +206,8 @@ def read_modify(
     if position is None:
         return Inconclusive("the position is no longer open: whether it was modified before cannot be seen")
     levels = (position.stop_loss, position.take_profit)
+    if levels == target == before:
+        return Unchanged(Protected(position_id, *levels), "the position has the intended levels, as it had before")
     if levels == target:
         return Happened(Protected(position_id, *levels), "the position has the intended levels")
     if levels == before:

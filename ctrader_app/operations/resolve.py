@@ -103,26 +103,32 @@ def _look(operation: Operation, actor: str, after: str = "") -> Verdict:
         case doubt.Refuted(code, reason):
             why = Why("it was found to be without effect", actor, reason)
             return ended(operation, State.REFUSED, code=code, message=reason, why=why, now=now)
-        case doubt.Absent(reason) if not after:
-            return _absent(operation, reason, actor, asked_at, now)
-        case doubt.Absent(reason) | doubt.Inconclusive(reason):
+        case doubt.Absent() | doubt.Unchanged() if not after:
+            return _as_before(operation, reading, actor, asked_at, now)
+        case doubt.Absent(reason) | doubt.Unchanged(_, reason) | doubt.Inconclusive(reason):
             return _still(operation, Why(f"{after}looking proved nothing", actor, reason), now)
 
 
-def _absent(operation: Operation, reason: str, actor: str, asked_at: datetime, now: datetime) -> Verdict:
-    """One authoritative absence; the second one settles it. Readings from before the dust settled do not count."""
+def _as_before(
+    operation: Operation, reading: doubt.Absent | doubt.Unchanged, actor: str, asked_at: datetime, now: datetime
+) -> Verdict:
+    """One authoritative reading that shows nothing new; the second one settles it. Readings from before the dust
+    settled do not count: the write may be under way, and what follows in its lane must not be undone by it."""
     last_sent = operation.claimed_at or now
     if get_settings().idempotent_writes:
         last_sent = max(last_sent, operation.deadline)  # until then it was replayed, and a replay may linger too
     settled_at = last_sent + timedelta(seconds=gateway.longest_write_s() + get_settings().settling_lag_s)
     if asked_at < settled_at:
-        why = Why("no effect yet, and it may still be under way", actor, reason)
+        why = Why("no effect yet, and it may still be under way", actor, reading.reason)
         return _still(operation, why, now, absences=operation.absences)
     absences = operation.absences + 1
-    why = Why(f"no effect ({absences} of {doubt.ABSENCES_NEEDED})", actor, reason)
+    why = Why(f"no effect ({absences} of {doubt.ABSENCES_NEEDED})", actor, reading.reason)
     if absences < doubt.ABSENCES_NEEDED:
         return _still(operation, why, now, absences=absences)
-    return ended(operation, State.FAILED, code="NO_EFFECT", message=reason, why=why, now=now)
+    if isinstance(reading, doubt.Unchanged):
+        why = Why("nothing had to change, and nothing can arrive any more", actor, reading.reason)
+        return confirmed(operation, reading.answer, why, now)
+    return ended(operation, State.FAILED, code="NO_EFFECT", message=reading.reason, why=why, now=now)
 
 
 def _still(operation: Operation, why: Why, now: datetime, *, absences: int = 0) -> Verdict:

@@ -247,6 +247,25 @@ def test_a_modify_is_settled_by_the_levels(account: TradingAccount, venue: Venue
     assert resolve(operation.pk, actor="test").state is State.SUCCEEDED
 
 
+@pytest.mark.usefixtures("no_replay")
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
+def test_a_modify_that_changes_nothing_is_settled_once_it_can_no_longer_arrive(
+    account: TradingAccount, venue: Venue, fault: str
+) -> None:
+    """Its levels are there from the start: settled at once, it would let the next modify go, and arrive after that."""
+    _, position_id = opened(account)
+    levels = ModifyIntent.of_arguments(position_id, "EURUSD", "0.9", None)
+    assert run(account, levels).state == State.SUCCEEDED
+    operation = submitted(account, levels)
+    venue.arm("/trade/modify-protection", fault)
+    assert execute(operation.pk, actor="test").state is State.IN_DOUBT
+    for _ in range(3):
+        assert resolve(operation.pk, actor="test").state is State.IN_DOUBT
+    Operation.objects.filter(pk=operation.pk).update(claimed_at=timezone.now() - timedelta(minutes=5))
+    assert resolve(operation.pk, actor="test").state is State.IN_DOUBT
+    assert resolve(operation.pk, actor="test").state is State.SUCCEEDED
+
+
 def resting(account: TradingAccount) -> str:
     """A working order's id."""
     placed = run(account, order(order_type="LIMIT", limit_price="0.5"))
