@@ -162,6 +162,20 @@ class Trader:
         """Submit a market order."""
         return self.service.submit_place_trade("EURUSD", 0.1, "BUY", ttl=ttl, **extra)
 
+    def place_and_die_at_the_claim(self, victim: Victim) -> OperationHandle:
+        """A market order whose sender is killed while the database is about to grant its claim, which it then does."""
+        plant = self.plant
+        with plant.frozen():
+            handle = self.place()
+            lock = contextlib.ExitStack()
+            lock.enter_context(plant.row_locked(handle))
+        with lock:
+            plant.wait_blocked(1)
+            assert (row(handle).state, self.effects()) == (State.QUEUED, 0)
+            plant.kill(victim)
+            plant.wait_blocked(2)  # the dead one's claim, and the claim of who was given its message
+        return handle
+
     def ready(self, kind: Kind) -> str:
         """What a write of this kind is about, made now: a position, a working order, or nothing."""
         if kind is Kind.PLACE:

@@ -5,7 +5,6 @@ whatever happens: the cards count the requests that arrived besides the effects.
 a second one; not one is sent.
 """
 
-import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -95,15 +94,6 @@ def test_40_killed_before_it_sends(plant: Plant) -> None:
     """Card 40. Whoever claimed it is killed while the database grants the claim, so nothing leaves; that looks like a
     death after the sending. Nothing is seen in two readings, so it has failed; it is not sent."""
     trader = plant.new_trader()
-    with plant.frozen():
-        handle = trader.place()
-        lock = contextlib.ExitStack()
-        lock.enter_context(plant.row_locked(handle))
-    with lock:
-        plant.wait_blocked(1)
-        plant.kill("child")
-        plant.wait_blocked(2)  # the dead one's claim, and the claim of who was given its message
-        lock.close()
-        operation = settled(handle)
+    operation = settled(trader.place_and_die_at_the_claim("child"))
     assert (operation.state, operation.error_code) == (State.FAILED, "NO_EFFECT")
     assert (trader.effects(), trader.answered()) == (0, 0)

@@ -31,17 +31,8 @@ def test_11_killed_before_it_sends(plant: Plant, trader: Trader, victim: Victim)
     """Card 11. Killed while the database is about to grant its claim: the claim is committed and nobody is there to
     send, while the message is with somebody else already. Nothing is sent twice, and it is sent; who was given the
     message notices the death, not the sweep much later."""
-    with plant.frozen():
-        handle = trader.place()
-        lock = contextlib.ExitStack()
-        lock.enter_context(plant.row_locked(handle))
-    with lock:
-        plant.wait_blocked(1)
-        assert (row(handle).state, trader.effects()) == (State.QUEUED, 0)
-        plant.kill(victim)
-        plant.wait_blocked(2)  # the dead one's claim, and the claim of who was given its message
-        lock.close()
-        assert "in_doubt" in _sent_once(trader, handle)
+    handle = trader.place_and_die_at_the_claim(victim)
+    assert "in_doubt" in _sent_once(trader, handle)
     noticed = OperationTransition.objects.filter(operation_id=handle.operation_id, to_state=State.IN_DOUBT).first()
     assert noticed is not None
     assert noticed.actor.startswith("ctrader.place")
