@@ -4,12 +4,11 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 
 from benchmarks.chaos.load import Submitted
 from ctrader_app.domain.operations import FINAL, Kind, State
 from ctrader_app.models import Operation
-from tests.support.operations import Venue
+from tests.support.operations import Venue, changes_no_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +112,10 @@ def _by_subject(venue: Venue, rows: Sequence[Operation]) -> tuple[list[str], lis
         count = venue.effects(**{name: subject})["modifications" if name == "position_id" else "cancellations"]
         succeeded = sum(row.state == State.SUCCEEDED for row in writes)
         doubted = sum(row.state == State.IN_DOUBT for row in writes)
-        needless = sum(row.state == State.SUCCEEDED and _changes_nothing(row) for row in writes)
+        needless = sum(row.state == State.SUCCEEDED and changes_no_level(row) for row in writes)
         if count < succeeded - needless:
             guesses.append(f"{name} {subject}: {succeeded} writes succeeded, {needless} needlessly, {count} effects")
         if count > succeeded + doubted:
             refused = any(row.attempts for row in writes if State(row.state) in FINAL - {State.SUCCEEDED})
             (guesses if refused else duplicates).append(f"{name} {subject}: {succeeded} succeeded, {count} effects")
     return duplicates, guesses
-
-
-def _changes_nothing(row: Operation) -> bool:
-    """Levels that the position had before are a target that is reached with and without an effect."""
-    before, wanted = row.baseline or {}, row.body or {}
-    names = ("stop_loss", "take_profit")
-    return row.kind == Kind.MODIFY and all(_level(before.get(name)) == _level(wanted.get(name)) for name in names)
-
-
-def _level(value: object) -> Decimal | None:
-    return None if value is None else Decimal(str(value))

@@ -1,11 +1,11 @@
 """What holds in every history."""
 
 from collections import Counter
-from decimal import Decimal
 
 from ctrader_app.domain.operations import FINAL, IN_FLIGHT, TRANSITIONS, Kind, State
 from ctrader_app.models import Operation
 from tests.stateful.world import World
+from tests.support.operations import changes_no_level
 
 
 def check_always(world: World) -> None:
@@ -53,14 +53,7 @@ def _target_reached_without_us(world: World, row: Operation) -> bool:
     position_id = str(row.parameters.get("position_id", ""))
     if Kind(row.kind) is Kind.CLOSE:
         return position_id in world.venue.disturbed
-    if Kind(row.kind) is Kind.MODIFY:
-        body, baseline = row.body or {}, row.baseline or {}
-        return all(_level(body.get(name)) == _level(baseline.get(name)) for name in ("stop_loss", "take_profit"))
-    return False
-
-
-def _level(value: object) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
+    return changes_no_level(row)
 
 
 def _one_in_flight(rows: list[Operation]) -> None:

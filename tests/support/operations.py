@@ -1,6 +1,7 @@
 """What tests of the write path share: a bundled microservice, its control endpoints, accounts and intents."""
 
 import itertools
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.contrib.auth import get_user_model
 
 from connectors.base import TradeRequest
 from ctrader_app.domain.intents import PlaceIntent
-from ctrader_app.models import TradingAccount
+from ctrader_app.domain.operations import Kind
+from ctrader_app.models import Operation, TradingAccount
 from microservice.server import BundledMicroservice
 from microservice.settings import Settings
 from tests.settings import TEST_SHARED_SECRET
@@ -35,6 +37,17 @@ def order(**fields: Any) -> PlaceIntent:
     """A market order for 0.1 lots of EURUSD, changed as the test says."""
     request: dict[str, Any] = {"symbol": "EURUSD", "lot_size": "0.1", "direction": "BUY", **fields}
     return PlaceIntent.of_request(TradeRequest(**request))
+
+
+def changes_no_level(row: Operation) -> bool:
+    """Whether it is a modification to the levels that were there: a target reached with and without an effect."""
+    before, wanted = row.baseline or {}, row.body or {}
+    names = ("stop_loss", "take_profit")
+    return row.kind == Kind.MODIFY and all(_level(before.get(name)) == _level(wanted.get(name)) for name in names)
+
+
+def _level(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
 
 
 class Venue:

@@ -7,7 +7,6 @@ messages looks the same after a thousand of them.
 """
 
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -47,23 +46,24 @@ class Allowance:
         self._rate_per_s = rate_per_s
         self._clock = clock
         self._levels: dict[str, tuple[float, float]] = {}
-        self._empty_until: dict[str, float] = {}
         self._lock = Lock()
 
     def take(self, reason: str) -> bool:
         """Whether one more letter of this reason may be written now."""
         now = self._clock()
         # Without the lock: in a flood this is asked for every bad event, and the answer is nearly always no.
-        if now < self._empty_until.get(reason, -math.inf):
+        if self._level(reason, now) < 1.0:
             return False
         with self._lock:
-            level, at = self._levels.get(reason, (self._burst, now))
-            level = min(self._burst, level + (now - at) * self._rate_per_s)
-            allowed = level >= 1.0
-            level -= float(allowed)
-            self._levels[reason] = (level, now)
-            self._empty_until[reason] = now + (1.0 - level) / self._rate_per_s
-            return allowed
+            level = self._level(reason, now)
+            if level < 1.0:
+                return False
+            self._levels[reason] = (level - 1.0, now)
+            return True
+
+    def _level(self, reason: str, now: float) -> float:
+        level, at = self._levels.get(reason, (self._burst, now))
+        return min(self._burst, level + (now - at) * self._rate_per_s)
 
 
 class Graveyard:
